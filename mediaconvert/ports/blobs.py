@@ -1,0 +1,65 @@
+"""The blob store: durable, immutable bytes under random names."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Protocol
+
+from mediaconvert.model import BlobId, Segment
+
+
+class BlobWriter(Protocol):
+    """One blob being staged."""
+
+    @property
+    def blob_id(self) -> BlobId: ...
+
+    async def write(self, data: bytes | memoryview) -> None:
+        """Append. The observer given to `stage` sees the same bytes, in the same thread.
+
+        Raises StorageFull (ENOSPC, EDQUOT) or Unavailable (EIO and other failures)."""
+
+    async def seal(self) -> None:
+        """Make the blob durable and readable: fsync, rename, fsync of the folder. After this
+        the bytes survive power loss. Without it, leaving the context removes every trace.
+        Cannot be cancelled half-way: it either happened or it did not."""
+
+
+class BlobStore(Protocol):
+    def stage(
+        self, observe: Callable[[bytes | memoryview], None] | None = None
+    ) -> AbstractAsyncContextManager[BlobWriter]:
+        """Open a new blob with a fresh random name. `observe` is called with each piece in
+        the thread that writes it (for hashes: one pass over the bytes). Cancelled or left
+        without `seal`: nothing stays."""
+
+    def open(self, segments: Iterable[Segment]) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """The bytes of the segments, one after another, in pieces of at most 1 MiB, read
+        ahead by at most one piece. A blob that is deleted while it is being read goes on to
+        be readable to its end. Raises Unavailable when a blob is missing or cannot be read
+        (the catalog never names one that was not sealed)."""
+
+    async def adopt(self, path: Path) -> BlobId:
+        """Take over a finished local file as a new sealed, durable blob; a hard link where
+        the file lies on the store's own file system, else a copy. The file may be deleted
+        afterwards, and must not be changed. Raises as `BlobWriter.write`."""
+
+    async def materialize(self, segments: tuple[Segment, ...], target: Path) -> None:
+        """Put the bytes at `target` (which does not exist, in an existing folder): a hard
+        link where one whole local blob is wanted, else a copy. The result is to be read
+        only. Raises as `open` and `write`."""
+
+    async def delete(self, blob_ids: Iterable[BlobId]) -> None:
+        """Idempotent; a name that does not exist is no error."""
+
+    def older_than(self, seconds: float) -> AsyncIterator[list[BlobId]]:
+        """Names of sealed blobs last written more than `seconds` ago, in batches of at most
+        1,000, for the sweep of orphans. Also removes abandoned staged files of that age."""
+
+    async def check(self) -> None:
+        """Raises Unavailable with the reason when the store cannot be written to."""
+
+    async def free_bytes(self) -> int | None:
+        """Space left, or None where the store cannot tell."""

@@ -1,0 +1,367 @@
+"""The catalog: the one truth about users, buckets, objects, pipelines, jobs and events.
+
+Every method is one transaction: it happens whole, or it raises and nothing happened. Writes
+are serializable. A write that has begun is not cancelled half-way: it runs shielded under a
+deadline of 5 s, after which it raises Unavailable. Any method may raise Unavailable. Methods
+that take a user (or a BucketRef, which names one) see only what is that user's: somebody
+else's id raises exactly what a missing one does; only a bucket, whose name is global, tells
+BucketForbidden from BucketNotFound.
+
+Clocks: `created_at` and leases are by the catalog's own clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from mediaconvert.errors import PreconditionFailed
+from mediaconvert.model import (
+    BlobId,
+    Bucket,
+    BucketRef,
+    ClaimedJob,
+    Committed,
+    Conditions,
+    Credential,
+    CredentialId,
+    Job,
+    JobFailure,
+    JobId,
+    JobOutcome,
+    JobPage,
+    JobStatus,
+    Lease,
+    LeaseState,
+    ListPage,
+    ListQuery,
+    NewObject,
+    ObjectHeaders,
+    OutboxEvent,
+    Part,
+    PipelineId,
+    SigningKey,
+    StoredObject,
+    StoredPipeline,
+    Transition,
+    TriggeredBy,
+    Upload,
+    UploadPage,
+    User,
+    UserId,
+    VersionId,
+)
+
+
+class Users(Protocol):
+    async def register(self, email: str, password_hash: str) -> User:
+        """Raises UserExists; e-mail addresses are compared without case."""
+
+    async def by_email(self, email: str) -> User | None: ...
+
+    async def by_id(self, user_id: UserId) -> User | None: ...
+
+    async def set_password(self, user_id: UserId, password_hash: str) -> User:
+        """Also raises `token_version` by one."""
+
+    async def set_disabled(self, user_id: UserId, *, is_disabled: bool) -> User:
+        """Also raises `token_version` by one."""
+
+    async def note_login_failure(self, subject: str) -> None:
+        """`subject` is what is counted: an account and an address."""
+
+    async def login_failures(self, subject: str, within_seconds: int) -> int: ...
+
+    async def forget_login_failures(self, subject: str) -> None: ...
+
+
+class Credentials(Protocol):
+    async def create(
+        self,
+        user_id: UserId,
+        access_key: str,
+        sealed_secret: bytes,
+        bucket_name: str,
+        *,
+        existing: bool,
+        limit: int,
+        region: str,
+    ) -> Credential:
+        """With `existing`, for a bucket of the user's (BucketNotFound otherwise, somebody
+        else's included); without, the bucket is made (BucketTaken, BucketAlreadyOwned).
+        Raises TooManyCredentials at `limit` active ones."""
+
+    async def list(self, user_id: UserId) -> tuple[Credential, ...]:
+        """Active and revoked, oldest first."""
+
+    async def by_access_key(self, access_key: str) -> SigningKey | None: ...
+
+    async def revoke(self, user_id: UserId, credential_id: CredentialId) -> Credential:
+        """Idempotent. Raises CredentialNotFound."""
+
+
+class Buckets(Protocol):
+    async def create(self, ref: BucketRef, region: str, *, limit: int) -> Bucket:
+        """Raises BucketTaken, BucketAlreadyOwned, TooManyBuckets at `limit` of the user's."""
+
+    async def get(self, ref: BucketRef) -> Bucket:
+        """Raises BucketNotFound, BucketForbidden."""
+
+    async def list(self, user_id: UserId) -> tuple[Bucket, ...]:
+        """By name, bytewise."""
+
+    async def delete(self, ref: BucketRef) -> None:
+        """Raises BucketNotEmpty while it holds an object or an upload under way. Credentials
+        made for it stay. Jobs and their history stay."""
+
+    async def exists(self, name: str) -> bool:
+        """Whether anybody has it."""
+
+
+class Objects(Protocol):
+    """Raises, besides what is said: BucketNotFound, BucketForbidden."""
+
+    async def put(
+        self,
+        ref: BucketRef,
+        new: NewObject,
+        conditions: Conditions,
+        pipeline: VersionId | None,
+    ) -> Committed:
+        """Make the object visible in place of what had its key, and, with a pipeline, submit
+        its job with the first history row and event. What it replaced is detached: invisible,
+        but kept while a job that has not ended reads it, then its blobs become garbage.
+        Raises PreconditionFailed (ObjectNotFound for If-Match on a missing key)."""
+
+    async def copy(
+        self,
+        source: BucketRef,
+        source_key: str,
+        source_conditions: Conditions,
+        ref: BucketRef,
+        key: str,
+        headers: ObjectHeaders | None,
+        conditions: Conditions,
+        pipeline: VersionId | None,
+    ) -> Committed:
+        """A new object with the same segments, ETag and checksum; copies no bytes. `headers`
+        None keeps the source's. Raises ObjectNotFound, PreconditionFailed."""
+
+    async def get(self, ref: BucketRef, key: str) -> StoredObject:
+        """Raises ObjectNotFound."""
+
+    async def delete(
+        self, ref: BucketRef, keys: Sequence[tuple[str, Conditions]]
+    ) -> tuple[bool | PreconditionFailed, ...]:
+        """Detach each; in order, whether it had existed, or the condition that failed. A
+        missing key is no error."""
+
+    async def list(self, ref: BucketRef, query: ListQuery) -> ListPage:
+        """Keys in order of their UTF-8 bytes. The cost does not depend on where the page
+        starts, nor on how many keys a common prefix stands for."""
+
+
+class Uploads(Protocol):
+    """Multipart. Raises, besides what is said: BucketNotFound, BucketForbidden, and
+    UploadNotFound for an id that is not this bucket's and key's."""
+
+    async def create(
+        self,
+        ref: BucketRef,
+        key: str,
+        headers: ObjectHeaders,
+        pipeline: VersionId | None,
+        checksum_algorithm: str | None,
+        checksum_type: str | None,
+    ) -> Upload: ...
+
+    async def get(self, ref: BucketRef, key: str, upload_id: str) -> Upload: ...
+
+    async def put_part(self, ref: BucketRef, key: str, upload_id: str, part: Part) -> None:
+        """Replaces an earlier part of the number, whose blobs become garbage."""
+
+    async def list_parts(
+        self, ref: BucketRef, key: str, upload_id: str, after: int, limit: int
+    ) -> tuple[Part, ...]:
+        """Parts with numbers above `after`, ascending, at most `limit`."""
+
+    async def list(
+        self, ref: BucketRef, query: ListQuery, after_upload_id: str
+    ) -> UploadPage:
+        """By key, then by time of creation. `query.after` is the key-marker: with
+        `after_upload_id` the uploads of that key which come after that one are included."""
+
+    async def complete(
+        self,
+        ref: BucketRef,
+        key: str,
+        upload_id: str,
+        assemble: Callable[[Upload, Sequence[Part]], NewObject],
+        conditions: Conditions,
+    ) -> Committed:
+        """One transaction, no bytes copied: `assemble` (pure; it may raise InvalidPart,
+        InvalidPartOrder, PartTooSmall, ChecksumMismatch) gets all stored parts and names the
+        object; unused parts become garbage; the object is put, and its pipeline's job
+        submitted, as by `Objects.put`. Repeating a completed one answers the same Committed
+        while that object is still the key's, for a week; else UploadNotFound."""
+
+    async def abort(self, ref: BucketRef, key: str, upload_id: str) -> None:
+        """The parts' blobs become garbage."""
+
+
+class Pipelines(Protocol):
+    async def create(self, user_id: UserId, name: str, format: str, content: str) -> StoredPipeline:
+        """Raises PipelineNameTaken."""
+
+    async def list(self, user_id: UserId) -> tuple[StoredPipeline, ...]:
+        """Oldest first."""
+
+    async def get(self, user_id: UserId, pipeline_id: PipelineId) -> StoredPipeline:
+        """Raises PipelineNotFound."""
+
+    async def by_name(self, user_id: UserId, name: str) -> StoredPipeline:
+        """Raises UnknownPipeline, with the names that the user has."""
+
+    async def replace(
+        self, user_id: UserId, pipeline_id: PipelineId, name: str, format: str, content: str
+    ) -> StoredPipeline:
+        """A new version. Raises PipelineNotFound, PipelineNameTaken."""
+
+    async def delete(self, user_id: UserId, pipeline_id: PipelineId) -> None:
+        """Its texts stay for the jobs that were made with them. Raises PipelineNotFound."""
+
+
+class Jobs(Protocol):
+    """The owner's side of jobs."""
+
+    async def get(self, user_id: UserId, job_id: JobId) -> Job:
+        """Raises JobNotFound."""
+
+    async def list(
+        self, user_id: UserId, status: JobStatus | None, offset: int, limit: int
+    ) -> JobPage:
+        """Newest first."""
+
+    async def history(self, user_id: UserId, job_id: JobId) -> tuple[Transition, ...]:
+        """Oldest first. Raises JobNotFound."""
+
+    async def cancel(self, user_id: UserId, job_id: JobId) -> JobStatus:
+        """End it as canceled, whatever it is doing: its lease is void from here on, so the
+        worker can no longer finish it. Answers the status it had. Raises JobNotFound,
+        JobAlreadyEnded."""
+
+    async def rerun(self, user_id: UserId, job_id: JobId, *, latest: bool) -> Job:
+        """A new pending job on the same source object and the same pipeline version, or with
+        `latest` the pipeline's newest. Raises JobNotFound, SourceGone, PipelineNotFound (with
+        `latest`, of a deleted pipeline)."""
+
+
+class Queue(Protocol):
+    """The workers' side of jobs. Every write carries the lease token; False means that the
+    lease is gone, nothing was written, and what was made must be thrown away."""
+
+    async def claim(
+        self, worker_id: str, limit: int, lease_seconds: float
+    ) -> tuple[ClaimedJob, ...]:
+        """At most `limit` pending jobs that are due: by priority, then fewest running jobs of
+        the user, then age. Sets processing, attempt + 1, token, lease and history."""
+
+    async def next_due_seconds(self) -> float | None:
+        """How long until a pending job is due (0 for now); None when there is none."""
+
+    async def renew(
+        self, worker_id: str, leases: Sequence[Lease], lease_seconds: float
+    ) -> dict[JobId, LeaseState]:
+        """One statement for all of a process's leases."""
+
+    async def progress(
+        self,
+        lease: Lease,
+        progress: float,
+        eta_seconds: float | None,
+        steps: Sequence[dict[str, object]],
+    ) -> bool: ...
+
+    async def finish(self, lease: Lease, outcome: JobOutcome) -> bool:
+        """Outputs visible, job completed, history, events: one transaction. An output
+        replaces whatever has its key, as Objects.put does. When the bucket is gone the job
+        fails instead (`bucket_gone`), and False is answered."""
+
+    async def fail(
+        self, lease: Lease, failure: JobFailure, retry_after_seconds: float | None
+    ) -> bool:
+        """Ends the job as failed; with `retry_after_seconds` it goes back to pending, due
+        then, and the failure's kind is counted."""
+
+    async def release(self, lease: Lease, reason: str) -> bool:
+        """Back to pending at once, without losing an attempt (shutdown)."""
+
+    async def recover(self, *, all_running: bool, by: TriggeredBy, message: str) -> tuple[JobId, ...]:
+        """Back to pending: every processing job whose lease has run out, or, with
+        `all_running` (an embedded start, which holds the only lock), every one. Counts as a
+        crash; a job with more than two crashes fails as `poison` instead."""
+
+
+class Housekeeping(Protocol):
+    """What the janitor and the analytics flusher ask."""
+
+    async def garbage(self, limit: int) -> tuple[BlobId, ...]:
+        """Blobs that nothing refers to any more, oldest first."""
+
+    async def forget_garbage(self, blob_ids: Sequence[BlobId]) -> None:
+        """They have been deleted from the store."""
+
+    async def unknown_blobs(self, blob_ids: Sequence[BlobId]) -> tuple[BlobId, ...]:
+        """Those of the names that no row refers to (garbage counts as known)."""
+
+    async def is_referenced(self, blob_id: BlobId) -> bool:
+        """Whether an object or part refers to it: asked after an uncertain commit, before the
+        blob is thrown away."""
+
+    async def purge_detached(self, limit: int) -> int:
+        """Delete detached objects that no unended job reads; their blobs become garbage.
+        `finish` and `fail` do it for their own source already."""
+
+    async def expire_uploads(self, older_than_seconds: float, limit: int) -> int:
+        """Abort uploads that were begun so long ago; forget completed ones after a week."""
+
+    async def take_events(self, limit: int) -> tuple[OutboxEvent, ...]:
+        """The oldest waiting events. They stay until acknowledged."""
+
+    async def acknowledge_events(self, ids: Sequence[int]) -> None: ...
+
+    async def gauges(self) -> CatalogGauges: ...
+
+    async def check(self) -> None:
+        """Raises Unavailable when the catalog cannot be written to."""
+
+    async def meta(self, key: str, value_if_absent: str) -> str:
+        """The installation's value of a name, set now if there was none (used to recognise a
+        wrong master key)."""
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogGauges:
+    """Counts for /metrics and /ready."""
+
+    jobs_pending: int
+    jobs_processing: int
+    oldest_pending_seconds: float
+    outbox_events: int
+    garbage_blobs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """All of the catalog, one object a subject; they share one database."""
+
+    users: Users
+    credentials: Credentials
+    buckets: Buckets
+    objects: Objects
+    uploads: Uploads
+    pipelines: Pipelines
+    jobs: Jobs
+    queue: Queue
+    housekeeping: Housekeeping
