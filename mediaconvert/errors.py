@@ -53,9 +53,7 @@ class ConfigError(StartupError):
 class JobError(MediaConvertError):
     """An attempt at a job failed. `kind` decides about a retry, `code` is stable."""
 
-    def __init__(
-        self, kind: FailureKind, code: str, message: str, log: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, kind: FailureKind, code: str, message: str, log: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.kind = kind
         self.code = code
@@ -306,9 +304,7 @@ class PartTooSmall(Refusal):
     code = "part_too_small"
 
     def __init__(self, number: int, size: int, minimum: int) -> None:
-        super().__init__(
-            f"part {number} has {size} bytes; every part but the last needs {minimum}"
-        )
+        super().__init__(f"part {number} has {size} bytes; every part but the last needs {minimum}")
         self.number, self.size, self.minimum = number, size, minimum
 
 
@@ -370,9 +366,7 @@ class SourceGone(Refusal):
     code = "source_gone"
 
     def __init__(self, job_id: int) -> None:
-        super().__init__(
-            f"the file that job {job_id} ran on is no longer kept; upload it again"
-        )
+        super().__init__(f"the file that job {job_id} ran on is no longer kept; upload it again")
 
 
 class Unavailable(Refusal):

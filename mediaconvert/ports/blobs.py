@@ -35,7 +35,9 @@ class BlobStore(Protocol):
         the thread that writes it (for hashes: one pass over the bytes). Cancelled or left
         without `seal`: nothing stays."""
 
-    def open(self, segments: Iterable[Segment]) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+    def open(
+        self, segments: Iterable[Segment]
+    ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """The bytes of the segments, one after another, in pieces of at most 1 MiB, read
         ahead by at most one piece. A blob that is deleted while it is being read goes on to
         be readable to its end. Raises Unavailable when a blob is missing or cannot be read

@@ -186,9 +186,7 @@ class Uploads(Protocol):
     ) -> tuple[Part, ...]:
         """Parts with numbers above `after`, ascending, at most `limit`."""
 
-    async def list(
-        self, ref: BucketRef, query: ListQuery, after_upload_id: str
-    ) -> UploadPage:
+    async def list(self, ref: BucketRef, query: ListQuery, after_upload_id: str) -> UploadPage:
         """By key, then by time of creation. `query.after` is the key-marker: with
         `after_upload_id` the uploads of that key which come after that one are included."""
 
@@ -297,7 +295,9 @@ class Queue(Protocol):
     async def release(self, lease: Lease, reason: str) -> bool:
         """Back to pending at once, without losing an attempt (shutdown)."""
 
-    async def recover(self, *, all_running: bool, by: TriggeredBy, message: str) -> tuple[JobId, ...]:
+    async def recover(
+        self, *, all_running: bool, by: TriggeredBy, message: str
+    ) -> tuple[JobId, ...]:
         """Back to pending: every processing job whose lease has run out, or, with
         `all_running` (an embedded start, which holds the only lock), every one. Counts as a
         crash; a job with more than two crashes fails as `poison` instead."""

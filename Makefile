@@ -1,0 +1,86 @@
+# `make help` lists the targets. Everything is made below .venv*/ and ./data, which git ignores.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+DEV    := $(VENV)/.ready-dev
+CLIENT := .venv-clients/.ready
+PIP    := -m pip --disable-pip-version-check --quiet
+SUPPORTED := import sys, platform; \
+  ok = (3, 11) <= sys.version_info[:2] < (3, 14); \
+  ok or sys.exit("mediaconvert needs Python 3.11, 3.12 or 3.13; this is " + platform.python_version() + ". Try: make PYTHON=python3.12"); \
+  (platform.system(), platform.machine()) == ("Linux", "x86_64") or sys.exit("mediaconvert runs on Linux x86-64; this is " + platform.system() + " " + platform.machine())
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run run-worker demo test test-fast check format bench schema pins clean docker-up docker-down build
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
+
+setup: $(READY)  ## prepare .venv; afterwards .venv/bin/mediaconvert is the program
+
+$(READY): packaging/requirements.txt pyproject.toml
+	@$(PYTHON) -c '$(SUPPORTED)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "no virtual environment could be made; on Debian or Ubuntu: apt install python3-venv"; exit 1; }
+	@echo "installing MediaConvert and its tools into $(VENV) (the first time this downloads about 250 MB)"
+	@$(BIN)/python $(PIP) install --require-hashes -r packaging/requirements.txt
+	@$(BIN)/python $(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(DEV): packaging/requirements-dev.txt $(READY)
+	@echo "installing the development tools into $(VENV)"
+	@$(BIN)/python $(PIP) install --require-hashes -r packaging/requirements-dev.txt
+	@touch $@
+
+$(CLIENT): packaging/requirements-clients.txt
+	@echo "installing the aws cli, which the tests use, into .venv-clients"
+	@test -x .venv-clients/bin/python || $(PYTHON) -m venv .venv-clients
+	@.venv-clients/bin/python $(PIP) install --require-hashes -r packaging/requirements-clients.txt
+	@touch $@
+
+run: $(READY)  ## start the service on port 8080 with its data in ./data
+	$(BIN)/mediaconvert serve
+
+run-worker: $(READY)  ## only the worker role, on ./data (while no other process uses it)
+	$(BIN)/mediaconvert serve --role worker --port 8081
+
+demo: $(READY)  ## one film through the whole service, in a folder of its own
+	@$(BIN)/mediaconvert demo
+
+test: $(DEV) $(CLIENT)  ## the whole test suite
+	$(BIN)/python -m pytest
+
+test-fast: $(DEV) $(CLIENT)  ## the part of it that is quick
+	$(BIN)/python -m pytest -m "not slow"
+
+check: $(DEV)  ## lint and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(DEV)  ## put the code into its form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(DEV)  ## measure; prints tables, asserts nothing
+	$(BIN)/python -m tests.bench
+
+schema: $(READY)  ## write the generated documents anew
+	$(BIN)/python -m mediaconvert.cli.main pipeline schema > config/pipeline.schema.json
+	$(BIN)/python -m mediaconvert.cli.main config example > config/env.example
+
+pins: $(DEV)  ## resolve the pinned requirements anew
+	sh packaging/pins.sh
+
+build: $(READY)  ## check that the package builds (the executable has its own issue)
+	$(BIN)/python -m compileall -q mediaconvert
+
+docker-up:  ## the servers that the service needs: none, they are embedded
+	@echo "nothing to start: catalog, blobs, notices and analytics are embedded; 'make run' is all"
+
+docker-down:  ## the same, for stopping
+	@echo "nothing to stop: catalog, blobs, notices and analytics are embedded"
+
+clean:  ## remove everything that was made, but never ./data
+	rm -rf $(VENV) .venv-clients build dist demo-output .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	find mediaconvert tests -name __pycache__ -type d -prune -exec rm -rf {} +
