@@ -1,0 +1,86 @@
+"""What an S3 handler gets: one authenticated request as a value, and the services behind it.
+
+Made by `dispatch.py`, read by the verbs. Nothing here reads a body or asks a backend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import trio
+
+from mediaconvert.api.body import RequestBody
+from mediaconvert.api.s3.auth import Authenticated
+from mediaconvert.api.s3.errors import S3Error, invalid_argument
+from mediaconvert.intake import Intake
+from mediaconvert.model import BucketRef, UserId
+from mediaconvert.ports.blobs import BlobStore
+from mediaconvert.ports.catalog import Catalog
+from mediaconvert.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the verbs work with."""
+
+    intake: Intake
+    catalog: Catalog
+    blobs: BlobStore
+    settings: Settings
+    upload_slots: trio.Semaphore
+
+    @asynccontextmanager
+    async def upload_slot(self) -> AsyncIterator[None]:
+        """One of `server.max_uploads`. Raises SlowDown at once when all are taken."""
+        try:
+            self.upload_slots.acquire_nowait()
+        except trio.WouldBlock:
+            limit = self.settings.server.max_uploads
+            raise S3Error(
+                "SlowDown",
+                f"{limit} uploads are being received already; try again",
+                headers=[("retry-after", "1")],
+            ) from None
+        try:
+            yield
+        finally:
+            self.upload_slots.release()
+
+
+@dataclass(frozen=True, slots=True)
+class S3Request:
+    """One request after routing and authentication."""
+
+    id: str
+    method: str
+    bucket: str
+    """Empty for the service."""
+    key: str
+    """Empty for the service and for buckets."""
+    query: Mapping[str, str]
+    """Decoded; of a name that is repeated, the first."""
+    headers: Mapping[str, str]
+    """Names in lower case; of one that is repeated, the values joined by commas."""
+    identity: Authenticated
+    body: RequestBody = field(repr=False)
+
+    @property
+    def user_id(self) -> UserId:
+        return self.identity.user_id
+
+    @property
+    def ref(self) -> BucketRef:
+        return BucketRef(self.user_id, self.bucket)
+
+    def number(self, name: str, default: int, *, minimum: int = 0, maximum: int = 2**31 - 1) -> int:
+        """A query parameter that is a whole number. Raises InvalidArgument."""
+        text = self.query.get(name, "")
+        if not text:
+            return default
+        if not (text.isascii() and text.isdigit()) or not minimum <= int(text) <= maximum:
+            raise invalid_argument(
+                name, text, f"{name} is '{text}'; it must be a whole number {minimum} to {maximum}"
+            )
+        return int(text)
