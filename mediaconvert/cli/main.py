@@ -1,0 +1,114 @@
+"""The command line: parses arguments, finds the command, prints its errors as sentences.
+
+No command's work is done here; heavy imports wait until their command runs, so that
+`--version` and `--help` answer at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from mediaconvert import SOURCE_URL, __version__
+from mediaconvert.cli.options import add_settings_options
+from mediaconvert.errors import JobError, Refusal, StartupError
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="mediaconvert",
+        description="An S3 endpoint that turns uploads into results: one process, one file.",
+        epilog=f"Licence: AGPL-3.0. Source: {SOURCE_URL}",
+    )
+    parser.add_argument(
+        "--version",
+        action="version",
+        version=f"mediaconvert {__version__} (AGPL-3.0; source: {SOURCE_URL})",
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    _add_serve(commands)
+    doctor = commands.add_parser("doctor", help="check tools, sandbox, disk and configuration")
+    add_settings_options(doctor, "data_dir")
+    demo = commands.add_parser("demo", help="one film through the whole service, on its own")
+    demo.add_argument("--output", type=Path, metavar="DIR", help="where it works and leaves files")
+    _add_pipeline(commands)
+    _add_config(commands)
+    # Started by the service itself, in the sandbox; of no use to a person.
+    commands.add_parser("image-server")
+    return parser
+
+
+def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    serve = commands.add_parser("serve", help="run the service in the foreground")
+    add_settings_options(serve, "host", "port", "data_dir", "role")
+
+
+def _add_pipeline(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    pipeline = commands.add_parser("pipeline", help="check a pipeline, or run one on a file")
+    actions = pipeline.add_subparsers(dest="action", metavar="ACTION", required=True)
+    check = actions.add_parser("check", help="say everything that is wrong with a pipeline")
+    check.add_argument("file", type=Path, metavar="FILE")
+    run = actions.add_parser("run", help="run a pipeline on a local file, without a server")
+    run.add_argument("file", type=Path, metavar="FILE")
+    run.add_argument("input", type=Path, metavar="INPUT")
+    run.add_argument("--output", type=Path, metavar="DIR", required=True)
+    add_settings_options(run)
+    actions.add_parser("schema", help="print the JSON Schema of pipelines")
+
+
+def _add_config(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    config = commands.add_parser("config", help="show the settings and where they come from")
+    actions = config.add_subparsers(dest="action", metavar="ACTION", required=True)
+    show = actions.add_parser("show", help="every setting, its value and its origin")
+    add_settings_options(show, "host", "port", "data_dir", "role")
+    actions.add_parser("example", help="print an example environment file")
+
+
+def run_command(arguments: argparse.Namespace) -> int:
+    """Hand over to the command's own file; the answer is the exit status."""
+    match arguments.command:
+        case "serve":
+            from mediaconvert.cli import serve
+
+            return serve.run(arguments)
+        case "doctor":
+            from mediaconvert.cli import doctor
+
+            return doctor.run(arguments)
+        case "demo":
+            from mediaconvert.cli import demo
+
+            return demo.run(arguments)
+        case "pipeline":
+            from mediaconvert.cli import pipelines
+
+            return pipelines.run(arguments)
+        case "config":
+            from mediaconvert.cli import settings
+
+            return settings.run(arguments)
+        case _:
+            from mediaconvert.tools import image_server
+
+            return image_server.main()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status: 0 done, 1 refused or failed with a sentence, 2 wrong usage."""
+    arguments = build_parser().parse_args(argv)
+    try:
+        return run_command(arguments)
+    except (StartupError, Refusal, JobError) as error:
+        for line in str(error).splitlines():
+            print(f"mediaconvert: {line}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # `mediaconvert config show | head`
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

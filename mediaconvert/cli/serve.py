@@ -1,0 +1,37 @@
+"""`mediaconvert serve`: the service in the foreground."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from functools import partial
+
+import trio
+
+from mediaconvert import logs
+from mediaconvert.cli.options import load_configuration
+from mediaconvert.supervisor import Running, supervise
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Exit status 0 after a drain that was asked for."""
+    configuration = load_configuration(arguments)
+    logs.configure(configuration.settings.logging)
+    trio.run(
+        partial(
+            supervise,
+            configuration.settings,
+            reload=lambda: load_configuration(arguments).settings,
+            announce=_announce,
+        ),
+        # A failure in the tree is one error, with its own traceback, in the log.
+        strict_exception_groups=True,
+    )
+    return 0
+
+
+def _announce(running: Running) -> None:
+    if sys.stderr.isatty():
+        print(f"MediaConvert is ready: {running.url}", file=sys.stderr)
+        print(f"  S3 endpoint and REST API: {running.url}", file=sys.stderr)
+        print("  stop with Ctrl-C", file=sys.stderr)
