@@ -1,0 +1,253 @@
+"""The blob store in a folder: durable, immutable files under random names.
+
+Implements ports.blobs.BlobStore. No name that a client chose ever comes near a path. The
+folder belongs to one process (its owner holds the data directory's lock): a blob that is
+deleted while somebody here reads it is unlinked when the last reader has left.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import TypeVar, TypeVarTuple
+
+import trio
+
+from mediaconvert.backends.blobs import files
+from mediaconvert.backends.blobs.reading import BlobReader
+from mediaconvert.backends.blobs.staging import Observe, StagedBlob
+from mediaconvert.errors import Unavailable
+from mediaconvert.model import BlobId, Segment
+from mediaconvert.ports.blobs import BlobWriter
+
+_Args = TypeVarTuple("_Args")
+_Result = TypeVar("_Result")
+
+SWEEP_BATCH = 1000
+# A disk that hangs holds these threads and none of the process's others.
+IO_THREADS = 32
+
+
+@asynccontextmanager
+async def open_directory_blobs(root: Path, *, min_free_bytes: int) -> AsyncIterator[DirectoryBlobs]:
+    """Open the store below `root`, making its folders where they are missing.
+
+    Uploads are refused (StorageFull) while fewer than `min_free_bytes` are free. Raises
+    Unavailable when the folders cannot be made."""
+    layout = await trio.to_thread.run_sync(_prepare, root)
+    yield DirectoryBlobs(layout, min_free_bytes=min_free_bytes)
+
+
+class DirectoryBlobs:
+    """Made by `open_directory_blobs`."""
+
+    def __init__(self, layout: files.Layout, *, min_free_bytes: int) -> None:
+        self._layout = layout
+        self._min_free_bytes = min_free_bytes
+        self._limiter = trio.CapacityLimiter(IO_THREADS)
+        self._staged: set[BlobId] = set()
+        self._readers: Counter[BlobId] = Counter()
+        self._doomed: set[BlobId] = set()
+
+    @asynccontextmanager
+    async def stage(self, observe: Observe | None = None) -> AsyncIterator[BlobWriter]:
+        blob_id = BlobId(secrets.token_hex(16))
+        staged = StagedBlob(
+            self._layout,
+            blob_id,
+            self._limiter,
+            min_free_bytes=self._min_free_bytes,
+            observe=observe,
+        )
+        self._staged.add(blob_id)
+        try:
+            await staged.create()
+            yield staged
+        finally:
+            try:
+                await staged.discard()
+            finally:
+                self._staged.discard(blob_id)
+
+    def open(
+        self, segments: Iterable[Segment]
+    ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        return self._open(tuple(segments))
+
+    @asynccontextmanager
+    async def _open(self, segments: tuple[Segment, ...]) -> AsyncIterator[AsyncIterator[bytes]]:
+        async with (
+            self._reading(segments),
+            BlobReader(self._layout, segments, self._limiter) as pieces,
+        ):
+            yield pieces
+
+    async def adopt(self, path: Path) -> BlobId:
+        blob_id = BlobId(secrets.token_hex(16))
+        if await self._run(_adopt_by_link, self._layout, blob_id, path):
+            return blob_id
+        return await self._adopt_by_copy(path)
+
+    async def _adopt_by_copy(self, path: Path) -> BlobId:
+        async with self.stage() as staged:
+            source = await self._run(_open_file, path)
+            try:
+                offset = 0
+                # Cancelled between two pieces, nothing stays: `stage` sees to it.
+                while piece := await self._run(os.pread, source, 8 << 20, offset):
+                    await staged.write(piece)
+                    offset += len(piece)
+            except OSError as error:
+                raise Unavailable(f"an output could not be read: {error.strerror}") from error
+            finally:
+                os.close(source)
+            await staged.seal()
+            return staged.blob_id
+
+    async def materialize(self, segments: tuple[Segment, ...], target: Path) -> None:
+        async with self._reading(segments):
+            if len(segments) == 1 and await self._run(
+                _link_whole, self._layout, segments[0], target
+            ):
+                return
+            try:
+                await self._copy_to(segments, target)
+            except BaseException:
+                with trio.CancelScope(shield=True):
+                    await self._run(files.remove, target)
+                raise
+
+    async def _copy_to(self, segments: tuple[Segment, ...], target: Path) -> None:
+        with files.storage_errors("copying a blob"):
+            output = await self._run(files.create_file, target)
+            try:
+                for segment in segments:
+                    await self._copy_segment(segment, output)
+            finally:
+                os.close(output)
+
+    async def _copy_segment(self, segment: Segment, output: int) -> None:
+        end = segment.offset + segment.size
+        source = await self._run(files.open_blob, self._layout, segment.blob_id, end)
+        try:
+            offset = segment.offset
+            while offset < end:
+                copied = await self._run(files.copy_slice, source, offset, end - offset, output)
+                if copied == 0:
+                    raise Unavailable(f"blob {segment.blob_id} became shorter while it was copied")
+                offset += copied
+        finally:
+            os.close(source)
+
+    async def delete(self, blob_ids: Iterable[BlobId]) -> None:
+        wanted = [blob_id for blob_id in blob_ids if files.is_blob_id(blob_id)]
+        self._doomed.update(blob_id for blob_id in wanted if self._readers[blob_id])
+        free = [blob_id for blob_id in wanted if not self._readers[blob_id]]
+        for start in range(0, len(free), SWEEP_BATCH):
+            await self._run(self._unlink, free[start : start + SWEEP_BATCH])
+
+    async def older_than(self, seconds: float) -> AsyncIterator[list[BlobId]]:
+        moment = time.time() - seconds
+        await self._run(self._sweep_staging, moment)
+        batch: list[BlobId] = []
+        for folder in self._layout.fan_out:
+            names = await self._run(_names_older_than, folder, moment)
+            batch.extend(BlobId(name) for name in names if files.is_blob_id(name))
+            while len(batch) >= SWEEP_BATCH:
+                yield batch[:SWEEP_BATCH]
+                batch = batch[SWEEP_BATCH:]
+        if batch:
+            yield batch
+
+    async def check(self) -> None:
+        await self._run(self._probe)
+
+    async def free_bytes(self) -> int | None:
+        with files.storage_errors("looking for free space"):
+            return await self._run(files.free_bytes, self._layout.root)
+
+    async def _run(self, work: Callable[[*_Args], _Result], *args: *_Args) -> _Result:
+        return await trio.to_thread.run_sync(work, *args, limiter=self._limiter)
+
+    @asynccontextmanager
+    async def _reading(self, segments: tuple[Segment, ...]) -> AsyncIterator[None]:
+        """Keeps the blobs of the segments from being unlinked; what was deleted meanwhile
+        goes when the last reader leaves (a crash in between leaves it to the sweep)."""
+        blob_ids = {segment.blob_id for segment in segments}
+        self._readers.update(blob_ids)
+        try:
+            yield
+        finally:
+            self._readers.subtract(blob_ids)
+            left = [blob_id for blob_id in blob_ids if not self._readers[blob_id]]
+            for blob_id in left:
+                del self._readers[blob_id]
+            doomed = [blob_id for blob_id in left if blob_id in self._doomed]
+            self._doomed.difference_update(doomed)
+            if doomed:
+                with trio.CancelScope(shield=True):
+                    await self._run(self._unlink, doomed)
+
+    def _unlink(self, blob_ids: list[BlobId]) -> None:
+        with files.storage_errors("deleting"):
+            for blob_id in blob_ids:
+                files.remove(self._layout.sealed(blob_id))
+
+    def _sweep_staging(self, moment: float) -> None:
+        with files.storage_errors("sweeping abandoned files"):
+            for name in files.names_older_than(self._layout.staging, moment):
+                if name not in self._staged:
+                    files.remove(self._layout.staging / name)
+
+    def _probe(self) -> None:
+        with files.storage_errors("writing a trial file"):
+            path = self._layout.staging / secrets.token_hex(16)
+            fd = files.create_file(path)
+            try:
+                files.write_all(fd, [b"."])
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+                files.remove(path)
+            free = files.free_bytes(self._layout.root)
+        if free < self._min_free_bytes:
+            raise Unavailable(
+                f"the blob store has {free} bytes left, less than the {self._min_free_bytes} "
+                "of storage.min_free_bytes; free some space"
+            )
+
+
+def _prepare(root: Path) -> files.Layout:
+    layout = files.Layout(root.resolve())
+    layout.create()
+    return layout
+
+
+def _adopt_by_link(layout: files.Layout, blob_id: BlobId, path: Path) -> bool:
+    with files.storage_errors("taking over a file"):
+        return files.link_in(layout, blob_id, path)
+
+
+def _link_whole(layout: files.Layout, segment: Segment, target: Path) -> bool:
+    with files.storage_errors("linking a blob"):
+        fd = files.open_blob(layout, segment.blob_id, segment.offset + segment.size)
+        try:
+            whole = segment.offset == 0 and os.fstat(fd).st_size == segment.size
+        finally:
+            os.close(fd)
+        return whole and files.try_link(layout.sealed(segment.blob_id), target)
+
+
+def _open_file(path: Path) -> int:
+    with files.storage_errors("opening a file"):
+        return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+
+
+def _names_older_than(folder: Path, moment: float) -> list[str]:
+    with files.storage_errors("listing blobs"):
+        return files.names_older_than(folder, moment)
