@@ -1,0 +1,149 @@
+"""Clears up behind everybody: garbage blobs, detached objects, stale uploads, dead leases.
+
+Each duty is a loop of its own with bounded steps, safe to run in several processes at once.
+A blob is deleted only when the catalog has named it garbage (or never heard of it for long),
+first from the store, then from the list, so that dying in between only repeats the deletion.
+Called by the supervisor.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import trio
+
+from mediaconvert.errors import Unavailable
+from mediaconvert.model import TriggeredBy
+from mediaconvert.ports.blobs import BlobStore
+from mediaconvert.ports.catalog import Catalog
+from mediaconvert.ports.notices import Notice, Notices, Topic
+from mediaconvert.settings import Settings
+
+log = logging.getLogger("mediaconvert.workers.janitor")
+
+BATCH = 500
+GARBAGE_SECONDS = 30.0
+DETACHED_SECONDS = 30.0
+UPLOADS_SECONDS = 300.0
+ORPHANS_SECONDS = 3600.0
+PAUSE_SECONDS = 0.1
+"""Between two batches: at most 5,000 deletions a second, the rest of the disk is for users."""
+
+
+class Janitor:
+    """`run` works until cancelled. Each `sweep_…` does one duty to its end and answers how
+    many things it dealt with; they raise Unavailable."""
+
+    def __init__(
+        self, catalog: Catalog, blobs: BlobStore, notices: Notices, settings: Settings
+    ) -> None:
+        self._queue = catalog.queue
+        self._house = catalog.housekeeping
+        self._blobs = blobs
+        self._notices = notices
+        self._settings = settings
+        self._garbage_announced = trio.Event()
+
+    async def run(self) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._listen)
+            nursery.start_soon(self._repeat, "leases", self._lease_seconds, self.sweep_leases)
+            nursery.start_soon(self._repeat_garbage)
+            nursery.start_soon(self._repeat, "detached", DETACHED_SECONDS, self.sweep_detached)
+            nursery.start_soon(self._repeat, "uploads", UPLOADS_SECONDS, self.sweep_uploads)
+            nursery.start_soon(self._repeat, "orphans", self._orphan_seconds, self.sweep_orphans)
+
+    @property
+    def _lease_seconds(self) -> float:
+        return self._settings.workers.lease_seconds / 3
+
+    @property
+    def _orphan_seconds(self) -> float:
+        return min(ORPHANS_SECONDS, self._settings.storage.orphan_hours * 3600.0)
+
+    async def sweep_leases(self) -> int:
+        """Jobs whose worker fell silent go back to the queue."""
+        back = await self._queue.recover(
+            all_running=False, by=TriggeredBy.SYSTEM, message="the worker's lease ran out"
+        )
+        for job_id in back:
+            log.warning("took back a job whose lease ran out", extra={"fields": {"job": job_id}})
+            await self._notices.publish(Notice(Topic.JOB_READY, str(job_id)))
+        return len(back)
+
+    async def sweep_garbage(self) -> int:
+        """Delete what nothing refers to any more."""
+        swept = 0
+        while batch := await self._house.garbage(BATCH):
+            await self._blobs.delete(batch)
+            await self._house.forget_garbage(batch)
+            swept += len(batch)
+            if len(batch) < BATCH:
+                break
+            await trio.sleep(PAUSE_SECONDS)
+        return swept
+
+    async def sweep_detached(self) -> int:
+        """Objects that were overwritten or deleted while a job read them."""
+        return await self._to_the_end(partial(self._house.purge_detached, BATCH))
+
+    async def sweep_uploads(self) -> int:
+        """Multipart uploads that were begun and forgotten."""
+        age = self._settings.storage.upload_expiry_days * 86_400.0
+        return await self._to_the_end(partial(self._house.expire_uploads, age, BATCH))
+
+    async def sweep_orphans(self) -> int:
+        """Old blobs that no row knows: what dead attempts and torn uploads left."""
+        swept = 0
+        async for batch in self._blobs.older_than(self._settings.storage.orphan_hours * 3600.0):
+            unknown = await self._house.unknown_blobs(batch)
+            await self._blobs.delete(unknown)
+            swept += len(unknown)
+            await trio.sleep(PAUSE_SECONDS)
+        if swept:
+            log.info("swept blobs that nothing knew", extra={"fields": {"blobs": swept}})
+        return swept
+
+    async def _to_the_end(self, step: Callable[[], Awaitable[int]]) -> int:
+        done = 0
+        while count := await step():
+            done += count
+            if count < BATCH:
+                break
+            await trio.sleep(PAUSE_SECONDS)
+        if done:
+            # What they held has become garbage.
+            self._garbage_announced.set()
+        return done
+
+    async def _listen(self) -> None:
+        async with self._notices.subscribe(Topic.GARBAGE) as subscription:
+            while True:
+                await subscription.receive()
+                self._garbage_announced.set()
+
+    async def _repeat_garbage(self) -> None:
+        while True:
+            self._garbage_announced = trio.Event()
+            await self._attempt("garbage", self.sweep_garbage)
+            # A burst of deletions is one sweep, not a sweep each.
+            await trio.sleep(PAUSE_SECONDS)
+            with trio.move_on_after(GARBAGE_SECONDS):
+                await self._garbage_announced.wait()
+
+    async def _repeat(
+        self, duty: str, every_seconds: float, sweep: Callable[[], Awaitable[int]]
+    ) -> None:
+        while True:
+            # First a wait: at a start there are more urgent things than sweeping.
+            await trio.sleep(every_seconds)
+            await self._attempt(duty, sweep)
+
+    async def _attempt(self, duty: str, sweep: Callable[[], Awaitable[int]]) -> None:
+        try:
+            await sweep()
+        except Unavailable as error:
+            fields = {"duty": duty}
+            log.warning("housekeeping has to wait: %s", error, extra={"fields": fields})

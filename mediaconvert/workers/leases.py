@@ -1,0 +1,151 @@
+"""The leases of this process: held by running jobs, renewed together, obeyed at once.
+
+Every running job has one cancel scope. Its deadline is the moment until which the lease is
+certain; each renewal moves it on, so a process that cannot renew stops its own jobs before
+anybody else may take them, without a further clock. Called by the pool and the runner; asks
+the catalog one thing, renewal.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+
+import trio
+
+from mediaconvert.errors import Unavailable
+from mediaconvert.model import ClaimedJob, JobId, Lease, LeaseState
+from mediaconvert.ports.catalog import Queue
+from mediaconvert.settings import WorkerSettings
+
+log = logging.getLogger("mediaconvert.workers.leases")
+
+TRUSTED_SHARE = 2 / 3
+"""A job is stopped when this share of its lease has passed without a renewal: 10 s of 15."""
+RETRY_SECONDS = 1.0
+REMEMBERED_CANCELS = 10_000
+
+
+class Stop(StrEnum):
+    """Why a running job was stopped."""
+
+    CANCELED = "canceled"
+    """By its owner; the catalog has ended it already."""
+    LOST = "lost"
+    """Its lease is somebody else's, or no longer certain."""
+    SHUTDOWN = "shutdown"
+    """The process is ending; the job goes back to the queue."""
+
+
+class HeldJob:
+    """A claimed job with its lease and the scope that everything done for it runs in."""
+
+    def __init__(self, job: ClaimedJob, deadline: float) -> None:
+        self.job = job
+        self.lease = Lease(job.id, job.token)
+        self.scope = trio.CancelScope(deadline=deadline)
+        self._stopped: Stop | None = None
+
+    def stop(self, why: Stop) -> None:
+        """Cancel the scope; the first reason counts."""
+        if self._stopped is None:
+            self._stopped = why
+            self.scope.cancel()
+
+    @property
+    def stopped(self) -> Stop | None:
+        """LOST also where the scope's deadline has passed."""
+        if self._stopped is None and self.scope.cancel_called:
+            self._stopped = Stop.LOST
+        return self._stopped
+
+
+class LeaseKeeper:
+    """All running jobs of one process."""
+
+    def __init__(self, queue: Queue, worker_id: str, settings: WorkerSettings) -> None:
+        self._queue = queue
+        self._worker_id = worker_id
+        self._lease_seconds = settings.lease_seconds
+        # Two renewals may fail before a job is stopped, whatever the settings say.
+        self._renew_seconds = min(settings.renew_seconds, settings.lease_seconds / 3)
+        self._held: list[HeldJob] = []
+        self._stop_all: Stop | None = None
+        self._canceled: deque[JobId] = deque(maxlen=REMEMBERED_CANCELS)
+
+    @contextmanager
+    def hold(self, job: ClaimedJob, asked_at: float) -> Iterator[HeldJob]:
+        """Renew the job's lease while the body runs. `asked_at` is the time (trio's clock)
+        before the claim was sent: the lease cannot have begun earlier."""
+        held = HeldJob(job, asked_at + self._lease_seconds * TRUSTED_SHARE)
+        for other in self._held:
+            if other.job.id == job.id:
+                # We could claim it again, so the attempt that still runs has lost it.
+                other.stop(Stop.LOST)
+        self._held.append(held)
+        if job.id in self._canceled:
+            # The notice came while the claim's answer was under way. An id that has been
+            # canceled never runs again: a rerun is a new job.
+            held.stop(Stop.CANCELED)
+        if self._stop_all is not None:
+            held.stop(self._stop_all)
+        try:
+            yield held
+        finally:
+            self._held.remove(held)
+
+    def cancel(self, job_id: JobId) -> None:
+        """Stop the job if it runs here."""
+        self._canceled.append(job_id)
+        for held in self._held:
+            if held.job.id == job_id:
+                held.stop(Stop.CANCELED)
+
+    def stop_all(self, why: Stop) -> None:
+        """Stop what runs, and whatever is held from now on."""
+        self._stop_all = why
+        for held in self._held:
+            held.stop(why)
+
+    async def run(self) -> None:
+        """Renew until cancelled."""
+        is_away = False
+        while True:
+            await trio.sleep(
+                min(RETRY_SECONDS, self._renew_seconds) if is_away else self._renew_seconds
+            )
+            try:
+                await self._renew()
+            except Unavailable as error:
+                if not is_away:
+                    log.warning("leases cannot be renewed: %s", error)
+                is_away = True
+            else:
+                if is_away:
+                    log.info("leases are being renewed again")
+                is_away = False
+
+    async def _renew(self) -> None:
+        # A job that is being put back still needs its lease; a lost one has none.
+        asked = {
+            held.job.id: held
+            for held in self._held
+            if held.stopped is None or held.stopped is Stop.SHUTDOWN
+        }
+        if not asked:
+            return
+        asked_at = trio.current_time()
+        answers = await self._queue.renew(
+            self._worker_id, [held.lease for held in asked.values()], self._lease_seconds
+        )
+        for job_id, held in asked.items():
+            match answers.get(job_id, LeaseState.LOST):
+                case LeaseState.HELD:
+                    held.scope.deadline = asked_at + self._lease_seconds * TRUSTED_SHARE
+                case LeaseState.CANCEL:
+                    held.stop(Stop.CANCELED)
+                case LeaseState.LOST:
+                    held.stop(Stop.LOST)

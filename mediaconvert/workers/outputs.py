@@ -1,0 +1,141 @@
+"""Accepts what a step made, or refuses it: regular, not empty, readable, decodable, hashed.
+
+A child may have been taken over by the file it read, so nothing that it left is believed:
+links and devices are refused, the file is opened only after that, and what cannot be probed
+is never published. Called by the engine, for every planned file.
+"""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+import os
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import trio
+
+from mediaconvert.errors import JobError, LimitExceeded, MediaInputError
+from mediaconvert.media import Limits, MediaInfo, MediaKind, PlannedFile
+from mediaconvert.model import FailureKind
+from mediaconvert.ports.tools import Tools
+from mediaconvert.workers.workspace import surroundings
+
+READ_BYTES = 1 << 20
+HASH_TURN_BYTES = 64 << 20
+"""Hashed in one visit of a thread: about 0.15 s, so that a cancelled job lets go at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputFile:
+    """One accepted output, still in the workspace."""
+
+    path: Path
+    output_name: str
+    """Below `${output}/`, as the pipeline calls it."""
+    step_id: str
+    info: MediaInfo
+    content_type: str
+    size: int
+    md5: str
+    sha256: str
+
+
+async def accept_output(
+    planned: PlannedFile, out_dir: Path, step_id: str, tools: Tools, limits: Limits
+) -> OutputFile:
+    """Raises MediaInputError `bad_output`, and what probing raises for other reasons."""
+    path = out_dir / planned.work_name
+    size = await trio.to_thread.run_sync(_regular_size, path, planned)
+    if planned.kind is MediaKind.TEXT:
+        info = MediaInfo(MediaKind.TEXT, "text", "", size)
+        check = _text_checker(planned)
+    else:
+        info, check = await _probe(planned, path, tools, limits), None
+    md5, sha256 = await _hash(path, check)
+    return OutputFile(
+        path, planned.output_name, step_id, info, planned.content_type, size, md5, sha256
+    )
+
+
+def bad_output(planned: PlannedFile, reason: str, log: tuple[str, ...] = ()) -> MediaInputError:
+    return MediaInputError("bad_output", f"the output '{planned.output_name}' {reason}", log)
+
+
+def _regular_size(path: Path, planned: PlannedFile) -> int:
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        raise bad_output(planned, "was not made") from None
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+        raise bad_output(planned, "is not a regular file")
+    if found.st_size == 0:
+        raise bad_output(planned, "is empty")
+    path.chmod(0o600)
+    return found.st_size
+
+
+async def _probe(planned: PlannedFile, path: Path, tools: Tools, limits: Limits) -> MediaInfo:
+    try:
+        info = await tools.probe(path, limits)
+    except (LimitExceeded, MediaInputError) as error:
+        raise bad_output(planned, f"cannot be read back: {error.message}", error.log) from error
+    except JobError as error:
+        if error.kind is FailureKind.CRASH:
+            raise bad_output(planned, f"crashes its reader: {error.message}", error.log) from error
+        raise
+    if not _is_as_planned(planned.kind, info):
+        raise bad_output(planned, f"should be {planned.kind} and is {info.kind} ({info.container})")
+    return info
+
+
+def _is_as_planned(kind: MediaKind, info: MediaInfo) -> bool:
+    # A moving picture may be told as an image (gif, webp) or as a video; both show pictures.
+    pictures = (MediaKind.VIDEO, MediaKind.IMAGE)
+    if kind in pictures:
+        return info.kind in pictures
+    return info.kind is kind
+
+
+def _text_checker(planned: PlannedFile) -> Callable[[bytes, bool], None]:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+
+    def check(piece: bytes, is_last: bool) -> None:
+        try:
+            decoder.decode(piece, is_last)
+        except UnicodeDecodeError as error:
+            raise bad_output(planned, "is not UTF-8 text") from error
+
+    return check
+
+
+async def _hash(path: Path, check: Callable[[bytes, bool], None] | None) -> tuple[str, str]:
+    """MD5 and SHA-256 in one pass, hex."""
+    md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
+    with surroundings():
+        fd = await trio.to_thread.run_sync(
+            lambda: os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        )
+
+    def turn() -> bool:
+        done = 0
+        while done < HASH_TURN_BYTES:
+            piece = os.read(fd, READ_BYTES)
+            if check is not None:
+                check(piece, not piece)
+            if not piece:
+                return False
+            md5.update(piece)
+            sha256.update(piece)
+            done += len(piece)
+        return True
+
+    try:
+        with surroundings():
+            while await trio.to_thread.run_sync(turn):
+                pass
+    finally:
+        os.close(fd)
+    return md5.hexdigest(), sha256.hexdigest()

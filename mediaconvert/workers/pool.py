@@ -1,0 +1,190 @@
+"""N slots that claim jobs and run them; the part of the process tree that does the work.
+
+Claims only what it has free slots for, wakes for a notice, a freed slot or a due retry, and
+polls because notices are only hints. Drains on request: first no new claim, then time for
+what runs, then everything unfinished goes back to the queue. Called by the supervisor.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import secrets
+
+import trio
+
+from mediaconvert.errors import Unavailable
+from mediaconvert.model import ClaimedJob, JobId, TriggeredBy
+from mediaconvert.ports.blobs import BlobStore
+from mediaconvert.ports.catalog import Catalog
+from mediaconvert.ports.notices import Notice, Notices, Topic
+from mediaconvert.ports.tools import Tools
+from mediaconvert.settings import Settings
+from mediaconvert.workers.leases import LeaseKeeper, Stop
+from mediaconvert.workers.runner import Runner, work_folder
+from mediaconvert.workers.workspace import sweep_workspaces
+
+log = logging.getLogger("mediaconvert.workers.pool")
+
+FIRST_BACKOFF_SECONDS = 0.5
+MAX_BACKOFF_SECONDS = 5.0
+SHORTEST_WAIT_SECONDS = 0.02
+"""Between two claims that found nothing: a job that is due this instant is not worth a spin."""
+
+
+class Pool:
+    """One per process. `slots` is how many jobs run at once, `slots_busy` how many do now."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        blobs: BlobStore,
+        notices: Notices,
+        tools: Tools,
+        settings: Settings,
+        *,
+        embedded: bool,
+    ) -> None:
+        """`embedded`: this process alone holds the catalog, so at its start whatever is
+        marked as running belongs to a dead one."""
+        self.slots = settings.workers.slots or os.cpu_count() or 1
+        self.slots_busy = 0
+        self.worker_id = secrets.token_hex(8)
+        self._settings = settings
+        self._queue = catalog.queue
+        self._notices = notices
+        self._embedded = embedded
+        self._keeper = LeaseKeeper(catalog.queue, self.worker_id, settings.workers)
+        self._runner = Runner(catalog, blobs, notices, tools, settings)
+        self._wake = trio.Event()
+        self._freed = trio.Event()
+        self._draining = trio.Event()
+        self._ended = trio.Event()
+        self._failures = 0
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Work until drained or cancelled. Started when the dead process's jobs are back in
+        the queue. Cancelled: the children die, and the jobs are put back, in a few seconds at
+        most."""
+        try:
+            await self._take_back()
+            await sweep_workspaces(work_folder(self._settings))
+            async with trio.open_nursery() as around:
+                around.start_soon(self._keeper.run)
+                await around.start(self._listen)
+                task_status.started()
+                async with trio.open_nursery() as jobs:
+                    await self._claim_until_drained(jobs)
+                    with trio.move_on_after(self._settings.server.drain_jobs_seconds):
+                        await self._until_idle()
+                    self._keeper.stop_all(Stop.SHUTDOWN)
+                around.cancel_scope.cancel()
+        finally:
+            self._ended.set()
+
+    def begin_drain(self) -> None:
+        """No new claim from here on."""
+        self._draining.set()
+        self._wake.set()
+
+    async def drain(self) -> None:
+        """`begin_drain`, and wait until `run` has ended: at most the time that running jobs
+        get (`server.drain_jobs_seconds`) and a few seconds for putting them back."""
+        self.begin_drain()
+        await self._ended.wait()
+
+    async def _take_back(self) -> None:
+        while self._embedded and not self._draining.is_set():
+            try:
+                back = await self._queue.recover(
+                    all_running=True,
+                    by=TriggeredBy.SYSTEM,
+                    message="the service was stopped while the job ran",
+                )
+            except Unavailable as error:
+                await self._back_off(error)
+            else:
+                self._note_available()
+                if back:
+                    fields = {"jobs": len(back)}
+                    log.info("took back the jobs of a stopped process", extra={"fields": fields})
+                return
+
+    async def _listen(self, *, task_status: trio.TaskStatus[None]) -> None:
+        async with self._notices.subscribe(Topic.JOB_READY, Topic.JOB_CANCELED) as subscription:
+            task_status.started()
+            while True:
+                self._hear(await subscription.receive())
+
+    def _hear(self, notice: Notice) -> None:
+        if notice.topic is Topic.JOB_READY:
+            self._wake.set()
+        elif notice.value.isdecimal():
+            self._keeper.cancel(JobId(int(notice.value)))
+
+    async def _claim_until_drained(self, jobs: trio.Nursery) -> None:
+        while not self._draining.is_set():
+            # Replaced before the claim: what is announced while it is under way wakes us.
+            self._wake = trio.Event()
+            timeout = math.inf
+            free = self.slots - self.slots_busy
+            if free > 0:
+                asked_at = trio.current_time()
+                claimed = await self._claim(free)
+                for job in claimed:
+                    self.slots_busy += 1
+                    jobs.start_soon(self._work, job, asked_at, name=f"job {job.id}")
+                if len(claimed) < free:
+                    timeout = await self._idle_seconds()
+            with trio.move_on_after(timeout):
+                await self._wake.wait()
+
+    async def _claim(self, free: int) -> tuple[ClaimedJob, ...]:
+        try:
+            # Shielded: a claim that was made and not received would be a job that nobody
+            # works on until its lease runs out. The catalog ends it within its own deadline.
+            with trio.CancelScope(shield=True):
+                claimed = await self._queue.claim(
+                    self.worker_id, free, self._settings.workers.lease_seconds
+                )
+        except Unavailable as error:
+            await self._back_off(error)
+            return ()
+        self._note_available()
+        return claimed
+
+    async def _idle_seconds(self) -> float:
+        poll = self._settings.workers.poll_seconds
+        try:
+            due = await self._queue.next_due_seconds()
+        except Unavailable:
+            return poll
+        return poll if due is None else min(poll, max(due, SHORTEST_WAIT_SECONDS))
+
+    async def _work(self, job: ClaimedJob, asked_at: float) -> None:
+        try:
+            with self._keeper.hold(job, asked_at) as held:
+                await self._runner.run(held)
+        finally:
+            self.slots_busy -= 1
+            self._wake.set()
+            self._freed.set()
+
+    async def _until_idle(self) -> None:
+        while self.slots_busy:
+            self._freed = trio.Event()
+            await self._freed.wait()
+
+    async def _back_off(self, error: Unavailable) -> None:
+        if self._failures == 0:
+            log.warning("no job can be claimed: %s", error)
+        wait = min(FIRST_BACKOFF_SECONDS * 2.0**self._failures, MAX_BACKOFF_SECONDS)
+        self._failures = min(self._failures + 1, 10)
+        with trio.move_on_after(wait):
+            await self._draining.wait()
+
+    def _note_available(self) -> None:
+        if self._failures:
+            log.info("jobs can be claimed again")
+        self._failures = 0

@@ -1,0 +1,145 @@
+"""Ends an attempt in the catalog: commit, fail, put back, or throw away what it made.
+
+Runs shielded from the job's cancellation, under one deadline: what the catalog has not
+answered by then is left to the lease, which runs out. Never deletes a blob that the catalog
+may have accepted. Called by the runner.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import assert_never
+
+import trio
+
+from mediaconvert.errors import Unavailable
+from mediaconvert.model import JobFailure, JobOutcome
+from mediaconvert.ports.blobs import BlobStore
+from mediaconvert.ports.catalog import Catalog
+from mediaconvert.ports.notices import Notice, Notices, Topic
+from mediaconvert.settings import WorkerSettings
+from mediaconvert.workers.leases import HeldJob, Stop
+from mediaconvert.workers.publish import Adopted
+from mediaconvert.workers.retries import explain_last_failure, retry_after_seconds
+
+log = logging.getLogger("mediaconvert.workers.runner")
+
+SETTLE_SECONDS = 10.0
+"""Less than a lease: nobody else may have the job while we still try to write."""
+ASK_AGAIN_SECONDS = 0.5
+
+
+class Settler:
+    def __init__(
+        self, catalog: Catalog, blobs: BlobStore, notices: Notices, settings: WorkerSettings
+    ) -> None:
+        self._queue = catalog.queue
+        self._house = catalog.housekeeping
+        self._blobs = blobs
+        self._notices = notices
+        self._settings = settings
+
+    async def settle(
+        self, held: HeldJob, verdict: JobOutcome | JobFailure | None, adopted: Adopted
+    ) -> None:
+        """`verdict` None: the attempt was stopped before it came to one. A verdict counts
+        even when the process is ending, but not when the job is no longer ours."""
+        with trio.move_on_after(SETTLE_SECONDS, shield=True) as scope:
+            if held.stopped in (Stop.CANCELED, Stop.LOST):
+                is_kept = False
+                _say(held, "discarded an attempt: the job was " + str(held.stopped))
+            else:
+                match verdict:
+                    case JobOutcome():
+                        is_kept = await self._commit(held, verdict)
+                    case JobFailure():
+                        await self._fail(held, verdict)
+                        is_kept = False
+                    case None:
+                        await self._release(held)
+                        is_kept = False
+                    case _:
+                        assert_never(verdict)
+            if not is_kept:
+                await self._discard(adopted)
+        if scope.cancelled_caught:
+            _say(held, "an attempt could not be settled; its lease will run out", warn=True)
+
+    async def _commit(self, held: HeldJob, outcome: JobOutcome) -> bool:
+        is_done, is_certain = await self._insist(partial(self._queue.finish, held.lease, outcome))
+        if not is_done and not is_certain:
+            # An earlier try may have committed although its answer was lost.
+            manifest_blob = outcome.outputs[-1].segments[0].blob_id
+            is_done = await self._patiently(partial(self._house.is_referenced, manifest_blob))
+        if is_done:
+            _say(held, "completed a job", outputs=len(outcome.outputs))
+        else:
+            _say(held, "discarded a finished attempt: its lease is gone", warn=True)
+        return is_done
+
+    async def _fail(self, held: HeldJob, failure: JobFailure) -> None:
+        job = held.job
+        wait = retry_after_seconds(
+            failure.kind,
+            infra_failures=job.infra_failures,
+            crashes=job.crashes,
+            age_seconds=time.time() - job.created_at_us / 1e6,
+            chance=random.random(),
+            settings=self._settings,
+        )
+        if wait is None:
+            message = explain_last_failure(
+                failure.kind,
+                failure.message,
+                infra_failures=job.infra_failures,
+                crashes=job.crashes,
+            )
+            failure = JobFailure(failure.kind, failure.code, message, failure.log, failure.steps)
+        is_done, is_certain = await self._insist(
+            partial(self._queue.fail, held.lease, failure, wait)
+        )
+        if is_done or not is_certain:
+            _say(held, "a job failed", code=failure.code, error=failure.message, retry_in=wait)
+        else:
+            _say(held, "discarded a failed attempt: its lease is gone", warn=True)
+
+    async def _release(self, held: HeldJob) -> None:
+        await self._insist(partial(self._queue.release, held.lease, "the service is stopping"))
+        await self._notices.publish(Notice(Topic.JOB_READY, str(held.job.id)))
+        _say(held, "put a job back: the service is stopping")
+
+    async def _discard(self, adopted: Adopted) -> None:
+        """Asked for each blob: it is cheap, and what the catalog has is never deleted."""
+        try:
+            for blob_id in adopted.blob_ids:
+                if not await self._patiently(partial(self._house.is_referenced, blob_id)):
+                    await self._blobs.delete([blob_id])
+        except Unavailable as error:
+            log.warning("left the outputs of a discarded attempt to the sweep: %s", error)
+        adopted.blob_ids.clear()
+
+    async def _insist(self, write: Callable[[], Awaitable[bool]]) -> tuple[bool, bool]:
+        """Until the catalog answers; with whether no earlier try may have succeeded."""
+        is_certain = True
+        while True:
+            try:
+                return await write(), is_certain
+            except Unavailable as error:
+                log.warning("the catalog did not answer: %s", error)
+                is_certain = False
+                await trio.sleep(ASK_AGAIN_SECONDS)
+
+    async def _patiently(self, question: Callable[[], Awaitable[bool]]) -> bool:
+        answer, _ = await self._insist(question)
+        return answer
+
+
+def _say(held: HeldJob, message: str, *, warn: bool = False, **fields: object) -> None:
+    told = {"job": held.job.id, "attempt": held.job.attempt} | {
+        k: v for k, v in fields.items() if v is not None
+    }
+    log.log(logging.WARNING if warn else logging.INFO, message, extra={"fields": told})

@@ -1,0 +1,149 @@
+"""The folder that one attempt at a job works in: made, held, removed, swept.
+
+Lies on the blob store's file system, so that sources and results move by hard link. Its owner
+holds a kernel lock on the folder: a sweep takes only folders whose owner is dead, whatever
+process or machine restart killed it. Called by the runner, the pool and `pipeline run`.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import logging
+import os
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import trio
+
+from mediaconvert.errors import InfrastructureFailure
+
+log = logging.getLogger("mediaconvert.workers.workspace")
+
+REMOVE_SECONDS = 10.0
+"""Deadline of the removal; what it leaves is swept at the next start."""
+
+_SURROUNDINGS = {
+    errno.ENOSPC: ("storage_full", "the server's disk is full"),
+    errno.EDQUOT: ("storage_full", "the server's disk quota is used up"),
+    errno.EIO: ("storage_broken", "the server's disk reports an input/output error"),
+    errno.EROFS: ("storage_broken", "the server's disk is read only"),
+    errno.EMFILE: ("too_many_files", "the server has too many open files"),
+    errno.ENFILE: ("too_many_files", "the server has too many open files"),
+    errno.ENOMEM: ("no_memory", "the server has no memory left"),
+}
+
+
+@contextmanager
+def surroundings() -> Iterator[None]:
+    """Turns what the machine did to us (disk full, broken, too many files) into an
+    InfrastructureFailure, which is retried; any other OSError is a bug and passes."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _SURROUNDINGS:
+            raise
+        raise InfrastructureFailure(*_SURROUNDINGS[error.errno]) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """`input` is the source, `steps/<n>/` what step n made, nothing bears a client's name."""
+
+    root: Path
+
+    @property
+    def input(self) -> Path:
+        return self.root / "input"
+
+    @property
+    def manifest(self) -> Path:
+        return self.root / "manifest.json"
+
+    async def step_folder(self, position: int) -> Path:
+        """A new empty folder for the outputs of the step at this place in the pipeline."""
+        folder = self.root / "steps" / str(position)
+        with surroundings():
+            await trio.to_thread.run_sync(lambda: folder.mkdir(0o700, parents=True))
+        return folder
+
+
+@asynccontextmanager
+async def open_workspace(parent: Path, name: str) -> AsyncIterator[Workspace]:
+    """A fresh folder `parent/name` (0700), removed with everything in it on the way out, also
+    when cancelled. Raises InfrastructureFailure when the machine does not let us."""
+    root = parent / name
+    with surroundings():
+        # Cancelled after the thread has made it, the folder would be nobody's: so the thread
+        # is waited for and its lock is always received.
+        lock = await trio.to_thread.run_sync(_make_and_lock, root)
+    try:
+        yield Workspace(root)
+    finally:
+        with trio.move_on_after(REMOVE_SECONDS, shield=True):
+            await trio.to_thread.run_sync(remove_tree, root, abandon_on_cancel=True)
+        os.close(lock)
+
+
+async def sweep_workspaces(parent: Path) -> int:
+    """Remove the folders of attempts whose process has died; answers how many."""
+    return await trio.to_thread.run_sync(_sweep, parent)
+
+
+def _make_and_lock(root: Path) -> int:
+    root.parent.mkdir(0o700, parents=True, exist_ok=True)
+    while True:
+        # What lies there under this very name is a dead attempt's: names hold a random token.
+        remove_tree(root)
+        root.mkdir(0o700)
+        lock = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Another process's sweep may have taken the folder between mkdir and flock.
+            if root.exists() and root.stat().st_ino == os.fstat(lock).st_ino:
+                return lock
+        except BlockingIOError:
+            pass
+        os.close(lock)
+
+
+def _sweep(parent: Path) -> int:
+    swept = 0
+    if not parent.is_dir():
+        return 0
+    for folder in parent.iterdir():
+        try:
+            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:
+            continue
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            remove_tree(folder)
+            swept += 1
+        except BlockingIOError:
+            continue
+        finally:
+            os.close(lock)
+    return swept
+
+
+def remove_tree(root: Path) -> None:
+    """Delete a folder in which a hostile child may have taken rights away; what resists is
+    left, and named in the log."""
+    try:
+        shutil.rmtree(root)
+    except FileNotFoundError:
+        return
+    except OSError:
+        for folder, names, _ in os.walk(root, topdown=True, followlinks=False):
+            for name in names:
+                inner = Path(folder, name)
+                # Never through a link: what it points at is not ours to open up.
+                if not inner.is_symlink():
+                    inner.chmod(0o700)
+        shutil.rmtree(root, ignore_errors=True)
+        if root.exists():
+            log.warning("could not remove a workspace", extra={"fields": {"folder": str(root)}})
