@@ -1,4 +1,4 @@
-"""The one way in for bytes: stage, verify, seal, commit, announce.
+"""The one way in for bytes: stage, verify, commit, announce.
 
 A pipeline's name and every condition that can be known early are checked before the first
 byte of a body is asked for. Until the catalog's commit nothing is visible, and a failure on
@@ -7,24 +7,15 @@ the way leaves nothing behind. Called by the S3 verbs; speaks neither HTTP nor S
 
 from __future__ import annotations
 
-import logging
-from base64 import b64encode
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import dataclasses
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
 
 import trio
 
+from mediaconvert.conditions import check_copy_source, check_write
 from mediaconvert.digests import Digests
-from mediaconvert.errors import (
-    ChecksumMismatch,
-    IncompleteBody,
-    InvalidRequest,
-    ObjectNotFound,
-    PreconditionFailed,
-    Refusal,
-    Unavailable,
-)
+from mediaconvert.errors import InvalidRequest, ObjectNotFound
 from mediaconvert.model import (
     BlobId,
     BucketRef,
@@ -35,6 +26,7 @@ from mediaconvert.model import (
     ObjectHeaders,
     Part,
     Segment,
+    StoredObject,
     Upload,
     UserId,
     VersionId,
@@ -43,10 +35,9 @@ from mediaconvert.multipart import ListedPart, assemble
 from mediaconvert.ports.blobs import BlobStore
 from mediaconvert.ports.catalog import Catalog
 from mediaconvert.ports.notices import Notice, Notices, Topic
+from mediaconvert.receiving import Declared, Receiver, UploadBody, uninterrupted
+from mediaconvert.segments import slice_segments
 from mediaconvert.settings import S3Settings
-
-log = logging.getLogger(__name__)
-_T = TypeVar("_T")
 
 PIPELINE_METADATA = "pipeline"
 """The user metadata whose value names the pipeline that an upload starts."""
@@ -54,42 +45,14 @@ PIPELINE_METADATA = "pipeline"
 DEFAULT_CHECKSUM = "CRC64NVME"
 """Kept with every single upload whose client declares none, as S3 does."""
 
-# The catalog ends each write within 5 s by itself; this only bounds a backend that hangs.
-_COMMIT_SECONDS = 15.0
-_CLEANUP_SECONDS = 10.0
-
 
 @dataclass(frozen=True, slots=True)
-class Declared:
-    """What a client says about a body before it sends it."""
+class CopyFrom:
+    """The source of a copy."""
 
-    size: int
-    md5: bytes | None = None
-    """Raw, 16 bytes, of Content-MD5."""
-    sha256: str | None = None
-    """Lower-case hex, of a signed x-amz-content-sha256."""
-    checksum: Checksum | None = None
-    trailing: str | None = None
-    """The algorithm of a checksum that follows the body."""
-
-    @property
-    def algorithm(self) -> str | None:
-        return self.checksum.algorithm if self.checksum else self.trailing
-
-
-class UploadBody(Protocol):
-    """A body on its way in, its transfer coding undone."""
-
-    @property
-    def declared(self) -> Declared: ...
-
-    def pieces(self) -> AsyncIterator[bytes]:
-        """The bytes, once. Asking for the first is what lets a client that sent
-        `Expect: 100-continue` begin. Raises IncompleteBody, SlowClient, BodyTooLarge, and
-        what its framing refuses."""
-
-    def trailing_checksum(self) -> Checksum | None:
-        """The checksum that followed the body; asked after the last piece."""
+    ref: BucketRef
+    key: str
+    conditions: Conditions = Conditions()  # noqa: RUF009 - frozen
 
 
 class Intake:
@@ -102,13 +65,14 @@ class Intake:
         self._blobs = blobs
         self._notices = notices
         self._settings = settings
+        self._receiver = Receiver(blobs, catalog.housekeeping)
 
     async def resolve_pipeline(self, user_id: UserId, name: str) -> VersionId:
         """The newest version of a user's pipeline. Raises UnknownPipeline."""
         return (await self._catalog.pipelines.by_name(user_id, name)).version_id
 
     async def pipeline_of(self, user_id: UserId, headers: ObjectHeaders) -> VersionId | None:
-        """The pipeline that an object's metadata names, if any. Raises UnknownPipeline."""
+        """The pipeline that an object's metadata name, if any. Raises UnknownPipeline."""
         name = headers.user.get(PIPELINE_METADATA)
         return None if name is None else await self.resolve_pipeline(user_id, name)
 
@@ -122,28 +86,29 @@ class Intake:
     ) -> Committed:
         """Store a body as an object, and submit its job where the metadata name a pipeline.
 
-        Raises UnknownPipeline, BucketNotFound, BucketForbidden and PreconditionFailed before
+        Raises BucketNotFound, BucketForbidden, UnknownPipeline and PreconditionFailed before
         the body is read; ChecksumMismatch, IncompleteBody after it."""
         await self._catalog.buckets.get(ref)
         pipeline = await self.pipeline_of(ref.user_id, headers)
         await self._check_early(ref, key, conditions)
         algorithm = body.declared.algorithm or DEFAULT_CHECKSUM
+        return await self._store(ref, key, headers, body, conditions, pipeline, algorithm)
 
-        async def commit(segments: tuple[Segment, ...], digests: Digests) -> Committed:
-            new = NewObject(
-                key, digests.size, digests.etag, headers, segments, digests.checksum(algorithm)
-            )
-            committed = await self._catalog.objects.put(ref, new, conditions, pipeline)
-            await self._announce(committed)
-            return committed
-
-        async def found(blob_id: BlobId) -> Committed | None:
-            stored = await self._catalog.objects.get(ref, key)
-            if any(s.blob_id == blob_id for s in stored.segments):
-                return Committed(stored, stored.job_id)
-            return None
-
-        return await self._receive(body, algorithm, commit, found)
+    async def begin_upload(
+        self,
+        ref: BucketRef,
+        key: str,
+        headers: ObjectHeaders,
+        checksum_algorithm: str | None,
+        checksum_type: str | None,
+    ) -> Upload:
+        """Begin a multipart upload; its pipeline is resolved, and pinned, now. Raises
+        UnknownPipeline."""
+        await self._catalog.buckets.get(ref)
+        pipeline = await self.pipeline_of(ref.user_id, headers)
+        return await self._catalog.uploads.create(
+            ref, key, headers, pipeline, checksum_algorithm, checksum_type
+        )
 
     async def put_part(
         self, ref: BucketRef, key: str, upload_id: str, number: int, body: UploadBody
@@ -151,20 +116,8 @@ class Intake:
         """Store a body as a part. Raises UploadNotFound before the body is read, and
         InvalidRequest where its checksum is of another algorithm than the upload's."""
         upload = await self._catalog.uploads.get(ref, key, upload_id)
-        algorithm = part_algorithm(upload, body.declared.algorithm)
-
-        async def commit(segments: tuple[Segment, ...], digests: Digests) -> Part:
-            checksum = digests.checksum(algorithm) if algorithm else None
-            part = Part(number, digests.size, digests.etag, checksum, segments)
-            await self._catalog.uploads.put_part(ref, key, upload_id, part)
-            return part
-
-        async def found(blob_id: BlobId) -> Part | None:
-            parts = await self._catalog.uploads.list_parts(ref, key, upload_id, number - 1, 1)
-            mine = (p for p in parts if any(s.blob_id == blob_id for s in p.segments))
-            return next(mine, None)
-
-        return await self._receive(body, algorithm, commit, found)
+        algorithm = _part_algorithm(upload, body.declared.algorithm)
+        return await self._store_part(ref, upload, number, body, algorithm)
 
     async def complete_upload(
         self,
@@ -197,30 +150,124 @@ class Intake:
             await self._announce(committed)
             return committed
 
-        return await _uninterrupted(commit)
+        return await uninterrupted(commit)
 
     async def copy_object(
         self,
-        source: BucketRef,
-        source_key: str,
-        source_conditions: Conditions,
+        source: CopyFrom,
         ref: BucketRef,
         key: str,
         headers: ObjectHeaders | None,
         conditions: Conditions,
+        *,
+        storage_class: str | None = None,
+        checksum_algorithm: str | None = None,
     ) -> Committed:
-        """A new object on the source's bytes. `headers` None keeps the source's, and starts
-        no job even where these name a pipeline: only what an upload says anew does."""
+        """A new object on the source's bytes.
+
+        `headers` None keeps the source's (with another storage class, where one is given),
+        and then starts no job, even where they name a pipeline: only what a request says
+        anew does. Bytes are copied only for a checksum that the source does not have.
+        Raises ObjectNotFound, PreconditionFailed, UnknownPipeline."""
         pipeline = None if headers is None else await self.pipeline_of(ref.user_id, headers)
+        if storage_class is not None or checksum_algorithm is not None:
+            stored, source = await self._pin(source)
+            if headers is None and storage_class is not None:
+                headers = dataclasses.replace(stored.headers, storage_class=storage_class)
+            if checksum_algorithm is not None and not _has_checksum(stored, checksum_algorithm):
+                kept = headers or stored.headers
+                async with self._blobs.open(stored.segments) as pieces:
+                    body = StoredBody(pieces, stored.size)
+                    return await self._store(
+                        ref, key, kept, body, conditions, pipeline, checksum_algorithm
+                    )
 
         async def commit() -> Committed:
             committed = await self._catalog.objects.copy(
-                source, source_key, source_conditions, ref, key, headers, conditions, pipeline
+                source.ref, source.key, source.conditions, ref, key, headers, conditions, pipeline
             )
             await self._announce(committed)
             return committed
 
-        return await _uninterrupted(commit)
+        return await uninterrupted(commit)
+
+    async def copy_part(
+        self,
+        source: CopyFrom,
+        byte_range: tuple[int, int] | None,
+        ref: BucketRef,
+        key: str,
+        upload_id: str,
+        number: int,
+    ) -> Part:
+        """Make a part of an object's bytes, or of the range first to last (both inclusive).
+
+        The part shares the source's blobs; its bytes are read once, for their MD5 and
+        checksum. Raises UploadNotFound, ObjectNotFound, PreconditionFailed, and
+        InvalidRequest for a range that the source does not have."""
+        upload = await self._catalog.uploads.get(ref, key, upload_id)
+        stored, source = await self._pin(source)
+        start, end = _copied_range(stored, byte_range)
+        segments = slice_segments(stored.segments, start, end - start)
+        algorithm = upload.checksum_algorithm
+        # The open source keeps its bytes until the part that shares them is committed.
+        async with self._blobs.open(segments) as pieces:
+            digests = Digests((algorithm,) if algorithm else ())
+            async for piece in pieces:
+                await trio.to_thread.run_sync(digests.update, piece)
+            checksum = digests.checksum(algorithm) if algorithm else None
+            part = Part(number, digests.size, digests.etag, checksum, segments)
+            await uninterrupted(lambda: self._catalog.uploads.put_part(ref, key, upload_id, part))
+            if await self._is_current(source, stored):
+                return part
+            # Deleted or overwritten meanwhile, so its blobs may have become garbage before
+            # the part referred to them: take a copy of the bytes instead.
+            async with self._blobs.open(segments) as again:
+                body = StoredBody(again, end - start)
+                return await self._store_part(ref, upload, number, body, algorithm)
+
+    async def _store(
+        self,
+        ref: BucketRef,
+        key: str,
+        headers: ObjectHeaders,
+        body: UploadBody,
+        conditions: Conditions,
+        pipeline: VersionId | None,
+        algorithm: str,
+    ) -> Committed:
+        async def commit(segments: tuple[Segment, ...], digests: Digests) -> Committed:
+            checksum = digests.checksum(algorithm)
+            new = NewObject(key, digests.size, digests.etag, headers, segments, checksum)
+            committed = await self._catalog.objects.put(ref, new, conditions, pipeline)
+            await self._announce(committed)
+            return committed
+
+        async def find(blob_id: BlobId) -> Committed | None:
+            stored = await self._catalog.objects.get(ref, key)
+            if any(s.blob_id == blob_id for s in stored.segments):
+                return Committed(stored, stored.job_id)
+            return None
+
+        return await self._receiver.receive(body, algorithm, commit, find)
+
+    async def _store_part(
+        self, ref: BucketRef, upload: Upload, number: int, body: UploadBody, algorithm: str | None
+    ) -> Part:
+        uploads = self._catalog.uploads
+
+        async def commit(segments: tuple[Segment, ...], digests: Digests) -> Part:
+            checksum = digests.checksum(algorithm) if algorithm else None
+            part = Part(number, digests.size, digests.etag, checksum, segments)
+            await uploads.put_part(ref, upload.key, upload.id, part)
+            return part
+
+        async def find(blob_id: BlobId) -> Part | None:
+            parts = await uploads.list_parts(ref, upload.key, upload.id, number - 1, 1)
+            mine = (p for p in parts if any(s.blob_id == blob_id for s in p.segments))
+            return next(mine, None)
+
+        return await self._receiver.receive(body, algorithm, commit, find)
 
     async def _check_early(self, ref: BucketRef, key: str, conditions: Conditions) -> None:
         """Refuse now what would fail at the commit, so that no body is sent for nothing. The
@@ -228,109 +275,63 @@ class Intake:
         if conditions == Conditions():
             return
         try:
-            etag = (await self._catalog.objects.get(ref, key)).etag
+            current = await self._catalog.objects.get(ref, key)
         except ObjectNotFound:
             if conditions.if_match is not None:
                 raise
             return
-        unwanted = conditions.if_none_match or ()
-        if "*" in unwanted or etag in unwanted:
-            raise PreconditionFailed("If-None-Match")
-        wanted = conditions.if_match
-        if wanted is not None and "*" not in wanted and etag not in wanted:
-            raise PreconditionFailed("If-Match")
+        check_write(conditions, current.etag, current.created_at_us // 1_000_000)
 
-    async def _receive(
-        self,
-        body: UploadBody,
-        algorithm: str | None,
-        commit: Callable[[tuple[Segment, ...], Digests], Awaitable[_T]],
-        found: Callable[[BlobId], Awaitable[_T | None]],
-    ) -> _T:
-        """Stage a body, verify it, seal it, and commit it by `commit`. `found` looks up what
-        an uncertain commit may have made of a blob."""
-        sha256 = body.declared.sha256 is not None
-        digests = Digests((algorithm,) if algorithm else (), payload_sha256=sha256)
-        if body.declared.size == 0:
-            async for piece in body.pieces():
-                digests.update(piece)
-            _verify(body, digests)
-            return await _uninterrupted(lambda: commit((), digests))
-        async with self._blobs.stage(digests.update) as writer:
-            async for piece in body.pieces():
-                await writer.write(piece)
-            _verify(body, digests)
-            segments = (Segment(writer.blob_id, 0, digests.size),)
-            is_kept = False
-            try:
-                await writer.seal()
-                committed = await _uninterrupted(lambda: commit(segments, digests))
-                is_kept = True
-                return committed
-            except Unavailable:
-                # The commit may have happened although its answer was lost.
-                again = await _look_up(found, writer.blob_id)
-                if again is None:
-                    raise
-                is_kept = True
-                return again
-            finally:
-                if not is_kept:
-                    await self._discard(writer.blob_id)
+    async def _pin(self, source: CopyFrom) -> tuple[StoredObject, CopyFrom]:
+        """The source as it is now, and the source narrowed to just this state."""
+        stored = await self._catalog.objects.get(source.ref, source.key)
+        check_copy_source(source.conditions, stored.etag, stored.created_at_us // 1_000_000)
+        return stored, CopyFrom(source.ref, source.key, Conditions(if_match=(stored.etag,)))
 
-    async def _discard(self, blob_id: BlobId) -> None:
-        """Delete a blob, unless its commit happened after all. What cannot be told is left to
-        the sweep of orphans."""
-        with trio.move_on_after(_CLEANUP_SECONDS, shield=True):
-            try:
-                if not await self._catalog.housekeeping.is_referenced(blob_id):
-                    await self._blobs.delete([blob_id])
-            except Unavailable as error:
-                log.warning("blob %s is left to the sweep of orphans: %s", blob_id, error)
+    async def _is_current(self, source: CopyFrom, stored: StoredObject) -> bool:
+        try:
+            return (await self._catalog.objects.get(source.ref, source.key)).id == stored.id
+        except ObjectNotFound:
+            return False
 
     async def _announce(self, committed: Committed) -> None:
         if committed.job_id is not None:
             await self._notices.publish(Notice(Topic.JOB_READY, str(committed.job_id)))
 
 
-async def _uninterrupted(commit: Callable[[], Awaitable[_T]]) -> _T:
-    """A commit and its notice, which no disconnect and no shutdown cuts in two."""
-    with trio.move_on_after(_COMMIT_SECONDS, shield=True):
-        return await commit()
-    raise Unavailable(f"the catalog did not answer within {_COMMIT_SECONDS:.0f} seconds")
+class StoredBody:
+    """Bytes that we hold already, as an upload's body."""
 
+    def __init__(self, pieces: AsyncIterator[bytes], size: int) -> None:
+        self._pieces = pieces
+        self.declared = Declared(size)
 
-async def _look_up(found: Callable[[BlobId], Awaitable[_T | None]], blob_id: BlobId) -> _T | None:
-    try:
-        return await found(blob_id)
-    except Refusal:
+    def pieces(self) -> AsyncIterator[bytes]:
+        return self._pieces
+
+    def trailing_checksum(self) -> Checksum | None:
         return None
 
 
-def _verify(body: UploadBody, digests: Digests) -> None:
-    """Compare a body with all that was declared of it."""
-    declared = body.declared
-    if digests.size != declared.size:
-        raise IncompleteBody(declared.size, digests.size)
-    if declared.sha256 is not None and declared.sha256 != digests.payload_sha256:
-        raise ChecksumMismatch("x-amz-content-sha256", declared.sha256, digests.payload_sha256)
-    if declared.md5 is not None and declared.md5 != digests.md5:
-        told, is_really = b64encode(declared.md5).decode(), b64encode(digests.md5).decode()
-        raise ChecksumMismatch("Content-MD5", told, is_really)
-    checksum = declared.checksum
-    if declared.trailing is not None:
-        checksum = body.trailing_checksum()
-        if checksum is None:
-            raise InvalidRequest(
-                f"the {declared.trailing} checksum that x-amz-trailer announced did not follow"
-            )
-    if checksum is not None:
-        computed = digests.checksum(checksum.algorithm)
-        if computed.value != checksum.value:
-            raise ChecksumMismatch(checksum.algorithm, checksum.value, computed.value)
+def _copied_range(stored: StoredObject, byte_range: tuple[int, int] | None) -> tuple[int, int]:
+    """First byte, and the one after the last."""
+    if byte_range is None:
+        return 0, stored.size
+    first, last = byte_range
+    if first > last or last >= stored.size:
+        raise InvalidRequest(
+            f"Range specified is not valid for source object of size: {stored.size} "
+            f"(bytes={first}-{last})"
+        )
+    return first, last + 1
 
 
-def part_algorithm(upload: Upload, declared: str | None) -> str | None:
+def _has_checksum(stored: StoredObject, algorithm: str) -> bool:
+    has = stored.checksum
+    return has is not None and has.algorithm == algorithm and has.type == "FULL_OBJECT"
+
+
+def _part_algorithm(upload: Upload, declared: str | None) -> str | None:
     """The checksum algorithm of a part: the upload's; where that has none, the part's own."""
     expected = upload.checksum_algorithm
     if expected is not None and declared is not None and declared != expected:
