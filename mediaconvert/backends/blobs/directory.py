@@ -44,10 +44,10 @@ async def open_directory_blobs(root: Path, *, min_free_bytes: int) -> AsyncItera
 
 
 class DirectoryBlobs:
-    """Made by `open_directory_blobs`."""
+    """Made by `open_directory_blobs`. What the Protocol does not name is for this file."""
 
     def __init__(self, layout: files.Layout, *, min_free_bytes: int) -> None:
-        self._layout = layout
+        self.layout = layout
         self._min_free_bytes = min_free_bytes
         self._limiter = trio.CapacityLimiter(IO_THREADS)
         self._staged: set[BlobId] = set()
@@ -58,7 +58,7 @@ class DirectoryBlobs:
     async def stage(self, observe: Observe | None = None) -> AsyncIterator[BlobWriter]:
         blob_id = BlobId(secrets.token_hex(16))
         staged = StagedBlob(
-            self._layout,
+            self.layout,
             blob_id,
             self._limiter,
             min_free_bytes=self._min_free_bytes,
@@ -83,23 +83,23 @@ class DirectoryBlobs:
     async def _open(self, segments: tuple[Segment, ...]) -> AsyncIterator[AsyncIterator[bytes]]:
         async with (
             self._reading(segments),
-            BlobReader(self._layout, segments, self._limiter) as pieces,
+            BlobReader(self.layout, segments, self._limiter) as pieces,
         ):
             yield pieces
 
     async def adopt(self, path: Path) -> BlobId:
         blob_id = BlobId(secrets.token_hex(16))
-        if await self._run(_adopt_by_link, self._layout, blob_id, path):
+        if await self.run(_adopt_by_link, self.layout, blob_id, path):
             return blob_id
         return await self._adopt_by_copy(path)
 
     async def _adopt_by_copy(self, path: Path) -> BlobId:
         async with self.stage() as staged:
-            source = await self._run(_open_file, path)
+            source = await self.run(_open_file, path)
             try:
                 offset = 0
                 # Cancelled between two pieces, nothing stays: `stage` sees to it.
-                while piece := await self._run(os.pread, source, 8 << 20, offset):
+                while piece := await self.run(os.pread, source, 8 << 20, offset):
                     await staged.write(piece)
                     offset += len(piece)
             except OSError as error:
@@ -111,20 +111,18 @@ class DirectoryBlobs:
 
     async def materialize(self, segments: tuple[Segment, ...], target: Path) -> None:
         async with self._reading(segments):
-            if len(segments) == 1 and await self._run(
-                _link_whole, self._layout, segments[0], target
-            ):
+            if len(segments) == 1 and await self.run(_link_whole, self.layout, segments[0], target):
                 return
             try:
                 await self._copy_to(segments, target)
             except BaseException:
                 with trio.CancelScope(shield=True):
-                    await self._run(files.remove, target)
+                    await self.run(files.remove, target)
                 raise
 
     async def _copy_to(self, segments: tuple[Segment, ...], target: Path) -> None:
         with files.storage_errors("copying a blob"):
-            output = await self._run(files.create_file, target)
+            output = await self.run(files.create_file, target)
             try:
                 for segment in segments:
                     await self._copy_segment(segment, output)
@@ -133,11 +131,11 @@ class DirectoryBlobs:
 
     async def _copy_segment(self, segment: Segment, output: int) -> None:
         end = segment.offset + segment.size
-        source = await self._run(files.open_blob, self._layout, segment.blob_id, end)
+        source = await self.run(files.open_blob, self.layout, segment.blob_id, end)
         try:
             offset = segment.offset
             while offset < end:
-                copied = await self._run(files.copy_slice, source, offset, end - offset, output)
+                copied = await self.run(files.copy_slice, source, offset, end - offset, output)
                 if copied == 0:
                     raise Unavailable(f"blob {segment.blob_id} became shorter while it was copied")
                 offset += copied
@@ -149,29 +147,19 @@ class DirectoryBlobs:
         self._doomed.update(blob_id for blob_id in wanted if self._readers[blob_id])
         free = [blob_id for blob_id in wanted if not self._readers[blob_id]]
         for start in range(0, len(free), SWEEP_BATCH):
-            await self._run(self._unlink, free[start : start + SWEEP_BATCH])
+            await self.run(self._unlink, free[start : start + SWEEP_BATCH])
 
-    async def older_than(self, seconds: float) -> AsyncIterator[list[BlobId]]:
-        moment = time.time() - seconds
-        await self._run(self._sweep_staging, moment)
-        batch: list[BlobId] = []
-        for folder in self._layout.fan_out:
-            names = await self._run(_names_older_than, folder, moment)
-            batch.extend(BlobId(name) for name in names if files.is_blob_id(name))
-            while len(batch) >= SWEEP_BATCH:
-                yield batch[:SWEEP_BATCH]
-                batch = batch[SWEEP_BATCH:]
-        if batch:
-            yield batch
+    def older_than(self, seconds: float) -> AsyncIterator[list[BlobId]]:
+        return _Sweep(self, time.time() - seconds)
 
     async def check(self) -> None:
-        await self._run(self._probe)
+        await self.run(self._probe)
 
     async def free_bytes(self) -> int | None:
         with files.storage_errors("looking for free space"):
-            return await self._run(files.free_bytes, self._layout.root)
+            return await self.run(files.free_bytes, self.layout.root)
 
-    async def _run(self, work: Callable[[*_Args], _Result], *args: *_Args) -> _Result:
+    async def run(self, work: Callable[[*_Args], _Result], *args: *_Args) -> _Result:
         return await trio.to_thread.run_sync(work, *args, limiter=self._limiter)
 
     @asynccontextmanager
@@ -191,22 +179,22 @@ class DirectoryBlobs:
             self._doomed.difference_update(doomed)
             if doomed:
                 with trio.CancelScope(shield=True):
-                    await self._run(self._unlink, doomed)
+                    await self.run(self._unlink, doomed)
 
     def _unlink(self, blob_ids: list[BlobId]) -> None:
         with files.storage_errors("deleting"):
             for blob_id in blob_ids:
-                files.remove(self._layout.sealed(blob_id))
+                files.remove(self.layout.sealed(blob_id))
 
-    def _sweep_staging(self, moment: float) -> None:
+    def sweep_staging(self, moment: float) -> None:
         with files.storage_errors("sweeping abandoned files"):
-            for name in files.names_older_than(self._layout.staging, moment):
+            for name in files.names_older_than(self.layout.staging, moment):
                 if name not in self._staged:
-                    files.remove(self._layout.staging / name)
+                    files.remove(self.layout.staging / name)
 
     def _probe(self) -> None:
         with files.storage_errors("writing a trial file"):
-            path = self._layout.staging / secrets.token_hex(16)
+            path = self.layout.staging / secrets.token_hex(16)
             fd = files.create_file(path)
             try:
                 files.write_all(fd, [b"."])
@@ -214,12 +202,38 @@ class DirectoryBlobs:
             finally:
                 os.close(fd)
                 files.remove(path)
-            free = files.free_bytes(self._layout.root)
+            free = files.free_bytes(self.layout.root)
         if free < self._min_free_bytes:
             raise Unavailable(
                 f"the blob store has {free} bytes left, less than the {self._min_free_bytes} "
                 "of storage.min_free_bytes; free some space"
             )
+
+
+class _Sweep:
+    """Iterates over batches of old blobs' names; not a generator, for it may be left early."""
+
+    def __init__(self, blobs: DirectoryBlobs, moment: float) -> None:
+        self._blobs = blobs
+        self._moment = moment
+        self._folders = iter(blobs.layout.fan_out)
+        self._batch: list[BlobId] = []
+        self._started = False
+
+    def __aiter__(self) -> AsyncIterator[list[BlobId]]:
+        return self
+
+    async def __anext__(self) -> list[BlobId]:
+        if not self._started:
+            self._started = True
+            await self._blobs.run(self._blobs.sweep_staging, self._moment)
+        while len(self._batch) < SWEEP_BATCH and (folder := next(self._folders, None)):
+            names = await self._blobs.run(_names_older_than, folder, self._moment)
+            self._batch.extend(BlobId(name) for name in names if files.is_blob_id(name))
+        if not self._batch:
+            raise StopAsyncIteration
+        batch, self._batch = self._batch[:SWEEP_BATCH], self._batch[SWEEP_BATCH:]
+        return batch
 
 
 def _prepare(root: Path) -> files.Layout:

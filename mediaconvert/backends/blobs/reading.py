@@ -64,7 +64,8 @@ class _Cursor:
 
 
 class BlobReader:
-    """Async context manager around an iterator of pieces.
+    """Async context manager and, inside of it, the iterator of pieces (not a generator: one
+    that is left early would have to be closed by its user).
 
     The read-ahead lives in a nursery of its own, which never sees the exceptions of the
     caller's block: they leave it as they are, not in a group.
@@ -91,7 +92,7 @@ class BlobReader:
         if not self._cursor.at_end:
             self._nursery = await self._nurseries.__aenter__()
             self._nursery.start_soon(self._read_ahead)
-        return self._iterate()
+        return self
 
     async def __aexit__(
         self,
@@ -114,17 +115,21 @@ class BlobReader:
             except Unavailable as failure:
                 self._failure = failure
 
-    async def _iterate(self) -> AsyncIterator[bytes]:
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
         if self._first:
             first, self._first = self._first, b""
-            yield first
-            del first  # or it would be held until the end
+            return first
         if self._nursery is None:
-            return
-        async for piece in self._pieces:
-            yield piece
-        if self._failure is not None:
-            raise self._failure
+            raise StopAsyncIteration
+        try:
+            return await self._pieces.receive()
+        except trio.EndOfChannel:
+            if self._failure is not None:
+                raise self._failure from None
+            raise StopAsyncIteration from None
 
     async def _in_thread(self) -> bytes:
         return await trio.to_thread.run_sync(self._cursor.next_piece, limiter=self._limiter)

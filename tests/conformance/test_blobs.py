@@ -1,0 +1,358 @@
+"""What every blob store promises (ports/blobs.py), asked of each implementation."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import pytest
+import trio
+
+from mediaconvert.backends.blobs.directory import open_directory_blobs
+from mediaconvert.errors import StorageFull, Unavailable
+from mediaconvert.model import BlobId, Segment
+from mediaconvert.ports.blobs import BlobStore
+
+MIB = 1 << 20
+
+
+def _directory(tmp_path: Path) -> AbstractAsyncContextManager[BlobStore]:
+    return open_directory_blobs(tmp_path / "store", min_free_bytes=0)
+
+
+STORES: dict[str, Callable[[Path], AbstractAsyncContextManager[BlobStore]]] = {
+    "directory": _directory,
+}
+
+
+@pytest.fixture(params=STORES)
+async def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[BlobStore]:
+    async with STORES[request.param](tmp_path) as store:
+        yield store
+
+
+async def put(blobs: BlobStore, *pieces: bytes) -> BlobId:
+    async with blobs.stage() as writer:
+        for piece in pieces:
+            await writer.write(piece)
+        await writer.seal()
+    return writer.blob_id
+
+
+def whole(blob_id: BlobId, size: int) -> tuple[Segment, ...]:
+    return (Segment(blob_id, 0, size),)
+
+
+async def read(blobs: BlobStore, segments: tuple[Segment, ...]) -> bytes:
+    async with blobs.open(segments) as pieces:
+        return b"".join([piece async for piece in pieces])
+
+
+async def stored(blobs: BlobStore) -> set[BlobId]:
+    return {blob_id async for batch in blobs.older_than(-60) for blob_id in batch}
+
+
+async def test_a_sealed_blob_is_read_back_byte_for_byte(blobs: BlobStore) -> None:
+    data = os.urandom(3 * MIB + 17)
+    blob_id = await put(blobs, data[:5], data[5:MIB], data[MIB : 3 * MIB], data[3 * MIB :])
+    assert await read(blobs, whole(blob_id, len(data))) == data
+
+
+async def test_an_empty_blob_can_be_stored_and_read(blobs: BlobStore) -> None:
+    blob_id = await put(blobs)
+    assert await read(blobs, whole(blob_id, 0)) == b""
+    assert await stored(blobs) == {blob_id}
+
+
+async def test_names_are_random_and_have_32_hex_digits(blobs: BlobStore) -> None:
+    names = {await put(blobs, b"same") for _ in range(5)}
+    assert len(names) == 5
+    assert all(len(name) == 32 and set(name) <= set("0123456789abcdef") for name in names)
+
+
+async def test_the_observer_sees_every_byte_once_and_in_order(blobs: BlobStore) -> None:
+    digest = hashlib.md5(usedforsecurity=False)
+    pieces = [os.urandom(size) for size in (1, MIB - 1, 2 * MIB, 3, 700_000, 700_000)]
+    async with blobs.stage(digest.update) as writer:
+        for piece in pieces:
+            await writer.write(memoryview(piece))
+        await writer.seal()
+    assert digest.digest() == hashlib.md5(b"".join(pieces), usedforsecurity=False).digest()
+
+
+async def test_a_buffer_may_be_reused_after_write_returns(blobs: BlobStore) -> None:
+    buffer = bytearray(b"first")
+    async with blobs.stage() as writer:
+        await writer.write(memoryview(buffer))
+        buffer[:] = b"other"
+        await writer.write(memoryview(buffer))
+        await writer.seal()
+    assert await read(blobs, whole(writer.blob_id, 10)) == b"firstother"
+
+
+async def test_leaving_without_seal_leaves_nothing(blobs: BlobStore) -> None:
+    async with blobs.stage() as writer:
+        await writer.write(b"x" * (2 * MIB))
+    assert await stored(blobs) == set()
+    with pytest.raises(Unavailable):
+        await read(blobs, whole(writer.blob_id, 2 * MIB))
+
+
+async def test_a_failure_inside_the_block_leaves_nothing_and_is_raised_as_it_is(
+    blobs: BlobStore,
+) -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with blobs.stage() as writer:
+            await writer.write(b"x" * (2 * MIB))
+            raise ZeroDivisionError
+    assert await stored(blobs) == set()
+
+
+async def test_a_cancelled_upload_leaves_nothing(blobs: BlobStore) -> None:
+    with trio.CancelScope() as scope:
+        async with blobs.stage() as writer:
+            await writer.write(b"x" * (2 * MIB))
+            scope.cancel()
+            await writer.write(b"y" * (2 * MIB))
+    assert scope.cancelled_caught
+    assert await stored(blobs) == set()
+
+
+async def test_cancelling_a_seal_leaves_it_whole_or_not_at_all(blobs: BlobStore) -> None:
+    data = os.urandom(2 * MIB)
+    writers = []
+
+    async def upload(scope: trio.CancelScope) -> None:
+        with scope:
+            async with blobs.stage() as writer:
+                writers.append(writer.blob_id)
+                await writer.write(data)
+                await writer.seal()
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(8):
+            scope = trio.CancelScope()
+            nursery.start_soon(upload, scope)
+            await trio.testing.wait_all_tasks_blocked()
+            scope.cancel()
+    for blob_id in await stored(blobs):
+        assert await read(blobs, whole(blob_id, len(data))) == data
+
+
+async def test_ranges_of_several_blobs_come_one_after_another(blobs: BlobStore) -> None:
+    first, second = os.urandom(2 * MIB + 5), os.urandom(MIB)
+    segments = (
+        Segment(await put(blobs, first), 1, 2 * MIB),
+        Segment(await put(blobs, second), 7, 0),
+        Segment(await put(blobs, second), MIB - 3, 3),
+    )
+    assert await read(blobs, segments) == first[1 : 2 * MIB + 1] + second[-3:]
+
+
+async def test_pieces_are_at_most_one_mib_and_never_empty(blobs: BlobStore) -> None:
+    blob_id = await put(blobs, bytes(3 * MIB + 1))
+    async with blobs.open(whole(blob_id, 3 * MIB + 1)) as pieces:
+        sizes = [len(piece) async for piece in pieces]
+    assert sum(sizes) == 3 * MIB + 1
+    assert 0 < min(sizes) <= max(sizes) <= MIB
+
+
+async def test_a_reader_may_leave_early(blobs: BlobStore) -> None:
+    blob_id = await put(blobs, bytes(8 * MIB))
+    with pytest.raises(LookupError):
+        async with blobs.open(whole(blob_id, 8 * MIB)) as pieces:
+            await anext(pieces)
+            raise LookupError
+
+
+async def test_a_blob_deleted_while_it_is_read_stays_readable_to_its_end(blobs: BlobStore) -> None:
+    data = os.urandom(6 * MIB)
+    parts = [data[n * 2 * MIB : (n + 1) * 2 * MIB] for n in range(3)]
+    segments = tuple([Segment(await put(blobs, part), 0, 2 * MIB) for part in parts])
+    async with blobs.open(segments) as pieces:
+        got = await anext(pieces)
+        await blobs.delete(segment.blob_id for segment in segments)
+        got += b"".join([piece async for piece in pieces])
+    assert got == data
+    assert await stored(blobs) == set()
+
+
+async def test_a_missing_blob_is_unavailable_before_the_first_byte(blobs: BlobStore) -> None:
+    with pytest.raises(Unavailable):
+        async with blobs.open(whole(BlobId("0" * 32), 5)):
+            raise AssertionError("the block must not run")
+
+
+async def test_a_blob_shorter_than_its_segment_is_unavailable(blobs: BlobStore) -> None:
+    blob_id = await put(blobs, b"short")
+    with pytest.raises(Unavailable):
+        await read(blobs, whole(blob_id, 6))
+
+
+async def test_a_missing_later_blob_is_unavailable(blobs: BlobStore) -> None:
+    blob_id = await put(blobs, bytes(2 * MIB))
+    segments = (*whole(blob_id, 2 * MIB), Segment(BlobId("0" * 32), 0, 1))
+    with pytest.raises(Unavailable):
+        await read(blobs, segments)
+
+
+async def test_delete_is_idempotent_and_ignores_strange_names(blobs: BlobStore) -> None:
+    keep, gone = await put(blobs, b"keep"), await put(blobs, b"gone")
+    for _ in range(2):
+        await blobs.delete([gone, BlobId("f" * 32), BlobId("../../etc/passwd"), BlobId("")])
+    assert await stored(blobs) == {keep}
+
+
+async def test_an_adopted_file_is_a_blob_of_its_own(blobs: BlobStore, tmp_path: Path) -> None:
+    data = os.urandom(2 * MIB)
+    path = tmp_path / "output.mp4"
+    path.write_bytes(data)
+    blob_id = await blobs.adopt(path)
+    path.unlink()
+    assert await read(blobs, whole(blob_id, len(data))) == data
+
+
+async def test_adopting_what_is_not_there_is_unavailable(blobs: BlobStore, tmp_path: Path) -> None:
+    with pytest.raises(Unavailable):
+        await blobs.adopt(tmp_path / "missing")
+    (tmp_path / "link").symlink_to("/etc/passwd")
+    with pytest.raises(Unavailable):
+        await blobs.adopt(tmp_path / "link")
+    with pytest.raises(Unavailable):
+        await blobs.adopt(tmp_path)
+    assert await stored(blobs) == set()
+
+
+async def test_a_whole_blob_is_materialized(blobs: BlobStore, tmp_path: Path) -> None:
+    data = os.urandom(MIB)
+    blob_id = await put(blobs, data)
+    await blobs.materialize(whole(blob_id, MIB), tmp_path / "input")
+    await blobs.delete([blob_id])
+    assert (tmp_path / "input").read_bytes() == data
+
+
+async def test_ranges_are_materialized_by_copy(blobs: BlobStore, tmp_path: Path) -> None:
+    data = os.urandom(3 * MIB)
+    blob_id = await put(blobs, data)
+    segments = (Segment(blob_id, 10, 2 * MIB), Segment(blob_id, 0, 3), Segment(blob_id, 5, 0))
+    await blobs.materialize(segments, tmp_path / "input")
+    assert (tmp_path / "input").read_bytes() == data[10 : 2 * MIB + 10] + data[:3]
+
+
+async def test_an_object_without_bytes_is_materialized(blobs: BlobStore, tmp_path: Path) -> None:
+    await blobs.materialize((), tmp_path / "input")
+    assert (tmp_path / "input").read_bytes() == b""
+
+
+async def test_a_failed_materialize_leaves_no_file(blobs: BlobStore, tmp_path: Path) -> None:
+    blob_id = await put(blobs, b"some")
+    segments = (*whole(blob_id, 4), Segment(BlobId("0" * 32), 0, 1))
+    with pytest.raises(Unavailable):
+        await blobs.materialize(segments, tmp_path / "input")
+    assert not (tmp_path / "input").exists()
+
+
+async def test_the_sweep_names_old_blobs_only_in_batches_of_1000(blobs: BlobStore) -> None:
+    expected = {await put(blobs, b"") for _ in range(3)}
+    batches = [batch async for batch in blobs.older_than(-60)]
+    assert {blob_id for batch in batches for blob_id in batch} == expected
+    assert all(len(batch) <= 1000 for batch in batches)
+    assert [batch async for batch in blobs.older_than(3600)] == []
+
+
+async def test_a_blob_that_is_being_written_survives_the_sweep(blobs: BlobStore) -> None:
+    async with blobs.stage() as writer:
+        await writer.write(b"x" * (2 * MIB))
+        assert await stored(blobs) == set()
+        await writer.seal()
+    assert await read(blobs, whole(writer.blob_id, 2 * MIB)) == b"x" * (2 * MIB)
+
+
+async def test_a_working_store_passes_its_check_and_knows_its_space(blobs: BlobStore) -> None:
+    await blobs.check()
+    free = await blobs.free_bytes()
+    assert free is None or free > 0
+
+
+# --- the directory alone ----------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def reopened(tmp_path: Path, min_free_bytes: int = 0) -> AsyncIterator[BlobStore]:
+    async with open_directory_blobs(tmp_path / "store", min_free_bytes=min_free_bytes) as blobs:
+        yield blobs
+
+
+async def test_blobs_are_there_after_the_store_was_opened_again(tmp_path: Path) -> None:
+    async with reopened(tmp_path) as blobs:
+        blob_id = await put(blobs, b"kept")
+    async with reopened(tmp_path) as blobs:
+        assert await read(blobs, whole(blob_id, 4)) == b"kept"
+
+
+async def test_what_a_dead_process_left_in_staging_is_swept_by_age(tmp_path: Path) -> None:
+    async with reopened(tmp_path) as blobs:
+        leftover = tmp_path / "store" / "staging" / ("a" * 32)
+        leftover.write_bytes(b"half")
+        assert [batch async for batch in blobs.older_than(3600)] == []
+        assert leftover.exists()
+        os.utime(leftover, (1, 1))
+        assert [batch async for batch in blobs.older_than(3600)] == []
+        assert not leftover.exists()
+
+
+async def test_an_upload_into_a_disk_with_too_little_room_is_storage_full(tmp_path: Path) -> None:
+    async with reopened(tmp_path, min_free_bytes=1 << 60) as blobs:
+        with pytest.raises(StorageFull):
+            await put(blobs, b"x")
+        with pytest.raises(Unavailable, match="min_free_bytes"):
+            await blobs.check()
+        assert await stored(blobs) == set()
+
+
+async def test_a_store_below_a_file_cannot_be_opened(tmp_path: Path) -> None:
+    (tmp_path / "store").write_bytes(b"")
+    with pytest.raises(Unavailable):
+        async with reopened(tmp_path):
+            raise AssertionError("the block must not run")
+
+
+async def test_a_fan_out_folder_that_is_a_link_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "store" / "blobs").mkdir(parents=True)
+    (tmp_path / "store" / "blobs" / "3f").symlink_to(tmp_path)
+    with pytest.raises(Unavailable, match="not a folder"):
+        async with reopened(tmp_path):
+            raise AssertionError("the block must not run")
+
+
+async def test_a_blob_exchanged_for_a_link_is_not_followed(tmp_path: Path) -> None:
+    async with reopened(tmp_path) as blobs:
+        blob_id = await put(blobs, b"mine")
+        path = tmp_path / "store" / "blobs" / blob_id[:2] / blob_id
+        path.unlink()
+        path.symlink_to("/etc/passwd")
+        with pytest.raises(Unavailable):
+            await read(blobs, whole(blob_id, 4))
+
+
+async def test_files_and_folders_are_for_the_owner_only(tmp_path: Path) -> None:
+    async with reopened(tmp_path) as blobs:
+        blob_id = await put(blobs, b"mine")
+        (tmp_path / "output").write_bytes(b"x")
+        adopted = await blobs.adopt(tmp_path / "output")
+        root = tmp_path / "store"
+        for path in (root, root / "staging", root / "blobs", root / "blobs" / blob_id[:2]):
+            assert path.stat().st_mode & 0o777 == 0o700
+        for name in (blob_id, adopted):
+            assert (root / "blobs" / name[:2] / name).stat().st_mode & 0o777 == 0o600
+
+
+async def test_one_whole_local_blob_is_linked_not_copied(tmp_path: Path) -> None:
+    async with reopened(tmp_path) as blobs:
+        (tmp_path / "output").write_bytes(b"result")
+        blob_id = await blobs.adopt(tmp_path / "output")
+        await blobs.materialize(whole(blob_id, 6), tmp_path / "input")
+        assert (tmp_path / "input").stat().st_ino == (tmp_path / "output").stat().st_ino
