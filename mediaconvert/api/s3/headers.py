@@ -10,7 +10,7 @@ import base64
 import calendar
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import formatdate, parsedate_tz
 
@@ -31,7 +31,7 @@ SYSTEM_HEADERS = (
     "expires",
 )
 STORAGE_CLASSES = frozenset(
-    [
+    {
         "STANDARD",
         "REDUCED_REDUNDANCY",
         "STANDARD_IA",
@@ -40,7 +40,7 @@ STORAGE_CLASSES = frozenset(
         "GLACIER",
         "DEEP_ARCHIVE",
         "GLACIER_IR",
-    ]
+    }
 )
 """Accepted and told again; all are stored alike."""
 
@@ -115,6 +115,12 @@ def parse_conditions(headers: Mapping[str, str], prefix: str = "") -> Conditions
         if_modified_since=parse_http_date(headers.get(f"{prefix}if-modified-since")),
         if_unmodified_since=parse_http_date(headers.get(f"{prefix}if-unmodified-since")),
     )
+
+
+def write_conditions(headers: Mapping[str, str]) -> Conditions:
+    """The conditions that a write or delete heeds. If-Modified-Since is not one of them: it
+    means something for reads only (RFC 9110 §13.1.3)."""
+    return replace(parse_conditions(headers), if_modified_since=None)
 
 
 def _entity_tags(value: str | None) -> tuple[str, ...] | None:
