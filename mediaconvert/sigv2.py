@@ -23,6 +23,9 @@ from mediaconvert.sigv4 import (
     is_equal,
 )
 
+STANDARD_HEADERS = ("content-md5", "content-type")
+"""Signed by name, in this order; a presigned URL may carry them as parameters instead."""
+
 # Parameters that name another resource or change the answer: part of what is signed.
 _SIGNED_PARAMETERS = frozenset(
     name.encode()
@@ -166,8 +169,7 @@ def string_to_sign(
         date = b"" if b"x-amz-date" in amz else (request.header(b"date") or b"").strip()
     lines = [
         request.method.encode("latin-1"),
-        _standard(request, b"content-md5", is_presigned=is_presigned),
-        _standard(request, b"content-type", is_presigned=is_presigned),
+        *(_standard(request, n.encode(), is_presigned=is_presigned) for n in STANDARD_HEADERS),
         date,
         *(name + b":" + b",".join(amz[name]) for name in sorted(amz)),
         _resource(request, virtual_bucket),

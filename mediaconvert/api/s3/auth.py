@@ -15,7 +15,8 @@ from typing import Any
 import trio
 
 from mediaconvert import sigv2, sigv4, sigv4_claims
-from mediaconvert.api.s3.errors import S3Error
+from mediaconvert.api.s3.errors import from_signature
+from mediaconvert.api.s3.integrity import CHECKSUM_HEADERS
 from mediaconvert.api.s3.keycache import KeyCache, KnownKey, Unsealer
 from mediaconvert.api.s3.keys import virtual_host_bucket
 from mediaconvert.model import CredentialId, UserId
@@ -25,10 +26,13 @@ from mediaconvert.settings import S3Settings
 from mediaconvert.sigv4 import Claim, PayloadKind, SignatureError, SignedRequest
 from mediaconvert.sigv4_chunks import ChunkChain
 
-# Parameters of presigned URLs that say how they are signed; every other x-amz-* parameter
-# stands for the header of its name.
-_SIGNING_PARAMETERS = frozenset(
+# Parameters of presigned URLs that say how they are signed, and checksums of the body: SDKs put
+# that of an empty body there, because they sign before there is one, and S3 takes no notice of
+# it. Every other x-amz-* parameter stands for the header of its name.
+_NO_HEADERS = frozenset(
     {
+        *CHECKSUM_HEADERS,
+        "x-amz-sdk-checksum-algorithm",
         "x-amz-algorithm",
         "x-amz-content-sha256",
         "x-amz-credential",
@@ -98,7 +102,7 @@ class Authenticator:
         try:
             return await self._authenticate(request)
         except SignatureError as error:
-            raise S3Error(error.code, error.message, error.fields) from None
+            raise from_signature(error) from None
 
     async def _authenticate(self, request: SignedRequest) -> Authenticated:
         match _source(request):
@@ -160,7 +164,9 @@ class Authenticator:
             payload=payload,
             payload_sha256=payload_sha256,
             is_presigned=claim.is_presigned,
-            query_headers=_query_headers(request) if claim.is_presigned else {},
+            query_headers=_query_headers(request, *sigv2.STANDARD_HEADERS)
+            if claim.is_presigned
+            else {},
         )
 
     async def _known(self, access_key: str) -> KnownKey:
@@ -225,17 +231,11 @@ def _body_payload(request: SignedRequest, claim: Claim) -> str:
     return claim.payload
 
 
-def _query_headers(request: SignedRequest) -> dict[str, str]:
-    """The headers that a presigned URL carries as parameters.
-
-    Checksums of the body are none of them: SDKs put that of an empty body there, because they
-    sign before there is one, and S3 takes no notice of it."""
-    found = {}
+def _query_headers(request: SignedRequest, *more: str) -> dict[str, str]:
+    """The headers that a presigned URL carries as parameters; `more` are names beside x-amz-*."""
+    found: dict[str, str] = {}
     for raw_name, value in request.query():
         name = raw_name.decode("latin-1").lower()
-        is_checksum = name.startswith("x-amz-checksum-") and name != "x-amz-checksum-mode"
-        if is_checksum or name in _SIGNING_PARAMETERS or name == "x-amz-sdk-checksum-algorithm":
-            continue
-        if name.startswith("x-amz-") or name in ("content-type", "content-md5"):
+        if name in more or (name.startswith("x-amz-") and name not in _NO_HEADERS):
             found.setdefault(name, value.decode("latin-1"))
     return found

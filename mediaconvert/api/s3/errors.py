@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from mediaconvert import errors
 from mediaconvert.api.s3.xml import Element, printable, render
+from mediaconvert.sigv4 import SignatureError
 
 STATUS: Mapping[str, int] = {
     "AccessDenied": 403,
@@ -164,6 +165,11 @@ class S3Error(Exception):
 def invalid_argument(name: str, value: str, message: str) -> S3Error:
     """`InvalidArgument` with the parameter or header that was wrong."""
     return S3Error("InvalidArgument", message, {"ArgumentName": name, "ArgumentValue": value})
+
+
+def from_signature(error: SignatureError) -> S3Error:
+    """A signature's refusal, which has S3's words already."""
+    return S3Error(error.code, error.message, error.fields)
 
 
 def from_refusal(refusal: errors.Refusal) -> S3Error:
