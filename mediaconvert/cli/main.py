@@ -100,14 +100,37 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
     try:
         return run_command(arguments)
-    except (StartupError, Refusal, JobError) as error:
-        for line in str(error).splitlines():
-            print(f"mediaconvert: {line}", file=sys.stderr)
-        return 1
+    except _SENTENCES as error:
+        return _say([error])
+    except ExceptionGroup as group:
+        known, unknown = group.split(_SENTENCES)
+        if unknown is not None or known is None:
+            raise
+        return _say(_leaves(known))
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # `mediaconvert config show | head`
         return 0
+
+
+_SENTENCES = (StartupError, Refusal, JobError)
+
+
+def _leaves(group: ExceptionGroup[Exception]) -> list[Exception]:
+    """The errors themselves, out of the groups that nurseries put around them."""
+    found: list[Exception] = []
+    for error in group.exceptions:
+        found += _leaves(error) if isinstance(error, ExceptionGroup) else [error]
+    return found
+
+
+def _say(errors: Sequence[Exception]) -> int:
+    for error in errors:
+        for line in str(error).splitlines():
+            print(f"mediaconvert: {line}", file=sys.stderr)
+        for line in error.log if isinstance(error, JobError) else ():
+            print(f"    {line}", file=sys.stderr)
+    return 1
 
 
 if __name__ == "__main__":

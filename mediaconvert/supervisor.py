@@ -1,0 +1,189 @@
+"""The process tree: what is opened, what runs, and in which order all of it ends.
+
+Nesting is the order of start and stop: backends around the flusher, the flusher around the
+services, and only the services are touched by a signal. A bug in a service ends the process
+(systemd starts it again, leases recover the work); a failing job or request never does.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
+
+import trio
+
+from mediaconvert import __version__, logs, systemd
+from mediaconvert.analytics.flusher import Flusher
+from mediaconvert.api.front import Front, open_front
+from mediaconvert.backends import Backends, open_backends
+from mediaconvert.errors import ConfigError
+from mediaconvert.settings import Settings
+from mediaconvert.tools.toolbox import Toolbox, open_toolbox
+from mediaconvert.vault import load_keys, verify_master_key
+from mediaconvert.workers.janitor import Janitor
+from mediaconvert.workers.pool import Pool
+
+log = logging.getLogger("mediaconvert.supervisor")
+
+# After the last service has been told to stop: time for clean-up that is shielded.
+FORCED_STOP_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What somebody who waits for the start is told."""
+
+    host: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+
+def _ignore(_running: Running) -> None:
+    """Nobody wants to be told."""
+
+
+async def supervise(
+    settings: Settings,
+    *,
+    stop: trio.Event | None = None,
+    reload: Callable[[], Settings] | None = None,
+    announce: Callable[[Running], None] = _ignore,
+    task_status: trio.TaskStatus[Running] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Run the service until it is told to stop, by a signal or by `stop` being set.
+
+    With `stop` the caller owns the process, and signals are left alone. `reload` reads the
+    settings again at SIGHUP. Raises StartupError with one sentence when it cannot start."""
+    keys = load_keys(settings)
+    async with AsyncExitStack() as stack:
+        backends = await stack.enter_async_context(open_backends(settings))
+        await verify_master_key(backends.catalog, keys.vault)
+        tools: Toolbox | None = None
+        if settings.server.role != "api":
+            slots = settings.workers.slots or None
+            tools = await stack.enter_async_context(open_toolbox(settings.tools, slots=slots))
+        flusher = Flusher(backends.catalog.housekeeping, backends.analytics, settings.analytics)
+        async with trio.open_nursery() as around:
+            around.start_soon(flusher.run)
+            try:
+                tree = _Tree(settings, backends, tools, reload, announce, task_status)
+                tree.front = await stack.enter_async_context(
+                    open_front(settings, backends, keys, tools)
+                )
+                await tree.run(stop)
+            finally:
+                around.cancel_scope.cancel()
+                await flusher.final_flush()
+        systemd.notify("STOPPING=1")
+    log.info("stopped")
+
+
+class _Tree:
+    """The services nursery and its signals."""
+
+    front: Front
+
+    def __init__(
+        self,
+        settings: Settings,
+        backends: Backends,
+        tools: Toolbox | None,
+        reload: Callable[[], Settings] | None,
+        announce: Callable[[Running], None],
+        task_status: trio.TaskStatus[Running],
+    ) -> None:
+        self._settings = settings
+        self._backends = backends
+        self._reload = reload
+        self._announce = announce
+        self._task_status = task_status
+        self._janitor = Janitor(backends.catalog, backends.blobs, backends.notices, settings)
+        self._pool = tools and Pool(
+            backends.catalog,
+            backends.blobs,
+            backends.notices,
+            tools,
+            settings,
+            embedded=backends.is_embedded,
+        )
+        self._scope = trio.CancelScope()
+
+    async def run(self, stop: trio.Event | None) -> None:
+        stopping = stop or trio.Event()
+        close_port = trio.Event()
+        with self._scope:
+            async with trio.open_nursery() as services:
+                if stop is None:
+                    await services.start(self._signals, stopping)
+                if self._pool is not None:
+                    self.front.metrics.watch_pool(self._pool)
+                    await services.start(self._pool.run)
+                    services.start_soon(self._janitor.run)
+                host, port = await services.start(partial(self.front.serve, close_port))
+                services.start_soon(_watchdog)
+                self._started(Running(host, port))
+                await stopping.wait()
+                await self._drain()
+                close_port.set()
+                services.cancel_scope.cancel()
+
+    def _started(self, running: Running) -> None:
+        fields = {"url": running.url, "role": self._settings.server.role, "version": __version__}
+        log.info("ready", extra={"fields": fields})
+        systemd.notify("READY=1")
+        self._announce(running)
+        self._task_status.started(running)
+
+    async def _drain(self) -> None:
+        """Requests and jobs under way get their time; the port goes on answering /health."""
+        log.info("draining")
+        systemd.notify("STOPPING=1")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.front.drain)
+            if self._pool is not None:
+                nursery.start_soon(self._pool.drain)
+
+    async def _signals(
+        self, stopping: trio.Event, *, task_status: trio.TaskStatus[None]
+    ) -> None:
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+            task_status.started()
+            async for number in signals:
+                if number == signal.SIGHUP:
+                    self._reload_settings()
+                elif stopping.is_set():
+                    log.warning("second signal: stopping at once")
+                    self._scope.cancel()
+                else:
+                    log.info("stopping", extra={"fields": {"signal": signal.Signals(number).name}})
+                    stopping.set()
+
+    def _reload_settings(self) -> None:
+        """Takes over what can change while running: the log's form and level."""
+        if self._reload is None:
+            return
+        systemd.notify("RELOADING=1")
+        try:
+            fresh = self._reload()
+        except ConfigError as error:
+            log.warning("the configuration was not reloaded: %s", error)
+        else:
+            logs.configure(fresh.logging)
+            log.info("reloaded the log settings; other settings take effect at the next start")
+        systemd.notify("READY=1")
+
+
+async def _watchdog() -> None:
+    """Tells systemd that the event loop turns."""
+    seconds = systemd.watchdog_seconds()
+    while seconds is not None:
+        systemd.notify("WATCHDOG=1")
+        await trio.sleep(seconds)

@@ -1,0 +1,169 @@
+"""Start, drain, stop: exit codes, locks, keys, and what a signal does."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.program import (
+    PHOTO,
+    ROOT,
+    Person,
+    clean_environment,
+    descendants,
+    run_program,
+    wait_until,
+)
+from tests.service.media import SLOW_PIPELINE, long_film
+
+
+def serve(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A start that is expected to be refused."""
+    return subprocess.run(
+        [sys.executable, "-m", "mediaconvert.cli.main", "serve", "--port", "0", *arguments],
+        cwd=folder,
+        env=clean_environment(PYTHONPATH=str(ROOT), **environment),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_sigterm_ends_it_with_status_0_and_no_child(tmp_path: Path) -> None:
+    with run_program(tmp_path) as program:
+        children = program.children()
+        assert program.terminate() == 0
+        wait_until(lambda: not any(descendants(pid) for pid in children), "no child is left")
+        assert program.log[-2]["message"] == "stopped"
+
+
+def test_a_drain_gives_the_unfinished_job_back_without_losing_an_attempt(tmp_path: Path) -> None:
+    film = long_film(tmp_path, seconds=60)
+    settings = {"MEDIACONVERT_SERVER__DRAIN_JOBS_SECONDS": "0"}
+    with run_program(tmp_path, environment=settings) as first:
+        person = Person(first.url)
+        person.save_pipeline("slow", SLOW_PIPELINE)
+        job_id = person.upload("film.mp4", film, "slow")
+        assert job_id is not None
+        person.wait_for_job(job_id, lambda job: job["status"] == "processing")
+        assert first.terminate() == 0
+    with run_program(tmp_path) as second:
+        person.move_to(second.url)
+        person.wait_for_job(job_id, lambda job: job["status"] == "processing")
+        rows = person.get(f"/api/jobs/{job_id}/history")["history"]
+        assert [r["to_status"] for r in rows[:4]] == [
+            "pending",
+            "processing",
+            "pending",
+            "processing",
+        ]
+        person.post(f"/api/jobs/{job_id}/cancel", 200)
+        person.close()
+
+
+def test_a_short_job_is_finished_before_the_drain_ends(tmp_path: Path) -> None:
+    with run_program(tmp_path) as first:
+        person = Person(first.url)
+        person.save_pipeline("video-complete")
+        film = long_film(tmp_path, seconds=10)
+        job_id = person.upload("film.mp4", film, "video-complete")
+        assert job_id is not None
+        person.wait_for_job(job_id, lambda job: job["status"] == "processing")
+        assert first.terminate() == 0
+    with run_program(tmp_path) as second:
+        person.move_to(second.url)
+        assert person.job(job_id)["status"] == "completed"
+        person.close()
+
+
+def test_while_it_drains_health_answers_and_the_rest_is_refused(tmp_path: Path) -> None:
+    film = long_film(tmp_path, seconds=60)
+    with run_program(tmp_path) as program:
+        person = Person(program.url)
+        person.save_pipeline("slow", SLOW_PIPELINE)
+        job_id = person.upload("film.mp4", film, "slow")
+        assert job_id is not None
+        person.wait_for_job(job_id, lambda job: job["status"] == "processing")
+        program.process.send_signal(signal.SIGTERM)
+        program.wait_for_log("draining")
+        assert httpx.get(f"{program.url}/health").status_code == 200
+        assert httpx.get(f"{program.url}/ready").status_code == 503
+        refused = httpx.get(f"{program.url}/api/jobs")
+        assert refused.status_code == 503
+        assert refused.headers["connection"] == "close"
+        program.process.send_signal(signal.SIGTERM)  # the second: at once
+        assert program.process.wait(60) == 0
+        person.close()
+
+
+def test_a_second_process_on_the_same_data_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    with run_program(tmp_path) as program:
+        answer = serve(tmp_path)
+        assert answer.returncode == 1
+        assert str(program.process.pid) in answer.stderr
+        assert "Traceback" not in answer.stderr
+
+
+def test_a_wrong_master_key_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    with run_program(tmp_path) as program:
+        Person(program.url).close()
+    other = base64.b64encode(secrets.token_bytes(32)).decode()
+    answer = serve(tmp_path, MEDIACONVERT_MASTER_KEY=other)
+    assert answer.returncode == 1
+    assert "master key" in answer.stderr
+    assert "Traceback" not in answer.stderr and other not in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("environment", "sentence"),
+    [
+        ({"MEDIACONVERT_MASTER_KEY": "c2hvcnQ="}, "32 bytes"),
+        ({"DATABASE_URL": "postgres://localhost/x"}, "leave DATABASE_URL unset"),
+        ({"MEDIACONVERT_SERVER__PROT": "1"}, "did you mean 'MEDIACONVERT_SERVER__PORT'?"),
+    ],
+)
+def test_a_wrong_setting_is_one_sentence(
+    tmp_path: Path, environment: dict[str, str], sentence: str
+) -> None:
+    answer = serve(tmp_path, **environment)
+    assert answer.returncode == 1
+    assert sentence in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_a_port_that_is_taken_is_one_sentence(tmp_path: Path) -> None:
+    with run_program(tmp_path) as program:
+        port = program.url.rpartition(":")[2]
+        answer = serve(tmp_path, "--port", port, "--data-dir", str(tmp_path / "other"))
+        assert answer.returncode == 1
+        assert port in answer.stderr
+        assert "Traceback" not in answer.stderr
+
+
+def test_a_worker_process_serves_only_its_health(tmp_path: Path) -> None:
+    with run_program(tmp_path, "--role", "worker") as program:
+        assert httpx.get(f"{program.url}/health").json()["status"] == "ok"
+        assert httpx.get(f"{program.url}/ready").status_code == 200
+        assert httpx.post(f"{program.url}/auth/login", json={}).status_code == 404
+
+
+def test_a_worker_process_takes_over_what_an_api_process_accepted(tmp_path: Path) -> None:
+    with run_program(tmp_path, "--role", "api") as program:
+        person = Person(program.url)
+        person.save_pipeline("image-resize")
+        job_id = person.upload("p.jpg", PHOTO, "image-resize")
+        assert job_id is not None
+        assert person.job(job_id)["status"] == "pending"
+    with run_program(tmp_path, "--role", "worker"):
+        pass
+    with run_program(tmp_path) as program:
+        person.move_to(program.url)
+        assert person.wait_for_job(job_id)["status"] == "completed"
+        person.close()
