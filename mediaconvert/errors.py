@@ -148,7 +148,7 @@ class NotAuthenticated(Refusal):
 class CredentialNotFound(Refusal):
     code = "credential_not_found"
 
-    def __init__(self, credential_id: int) -> None:
+    def __init__(self, credential_id: int | str) -> None:
         super().__init__(f"S3 credential {credential_id} does not exist")
 
 
@@ -325,7 +325,7 @@ class UnknownPipeline(Refusal):
 class PipelineNotFound(Refusal):
     code = "pipeline_not_found"
 
-    def __init__(self, pipeline_id: int) -> None:
+    def __init__(self, pipeline_id: int | str) -> None:
         super().__init__(f"pipeline {pipeline_id} does not exist")
 
 
@@ -351,7 +351,7 @@ class InvalidPipeline(Refusal):
 class JobNotFound(Refusal):
     code = "job_not_found"
 
-    def __init__(self, job_id: int) -> None:
+    def __init__(self, job_id: int | str) -> None:
         super().__init__(f"job {job_id} does not exist")
 
 

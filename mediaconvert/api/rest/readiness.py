@@ -1,0 +1,212 @@
+"""Whether everything that the service depends on works, as `/ready` and `doctor` say it.
+
+Asks each dependency through its port, all at once, each under a deadline, so that an answer
+never hangs on a dead one. Results are shared for a second: a stranger who asks often costs
+nothing. Never touches a backend itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+import trio
+
+from mediaconvert.api.rest.models import DependencyRow, DependencyStatus, Ready, ToolRow
+from mediaconvert.errors import MediaConvertError, Unavailable
+from mediaconvert.ports.analytics import AnalyticsStore
+from mediaconvert.ports.blobs import BlobStore
+from mediaconvert.ports.catalog import Catalog
+from mediaconvert.ports.notices import Notices
+from mediaconvert.ports.tools import ToolInfo, Tools
+from mediaconvert.settings import Settings
+
+DEADLINE_SECONDS = 2.0
+FRESH_SECONDS = 1.0
+_SANDBOX_TOOL = "bubblewrap"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a check found out beyond that it did not fail."""
+
+    status: DependencyStatus = "ok"
+    version: str | None = None
+    detail: str | None = None
+    tools: tuple[ToolRow, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    name: str
+    probe: Callable[[], Awaitable[Finding]]
+    """Raises a MediaConvertError, whose sentence becomes the row's detail."""
+    is_required: bool = True
+    """Whether the service is of no use without it; else it is only degraded."""
+
+
+class Readiness:
+    def __init__(
+        self,
+        checks: Sequence[Check],
+        *,
+        deadline_seconds: float = DEADLINE_SECONDS,
+        fresh_seconds: float = FRESH_SECONDS,
+    ) -> None:
+        self._checks = tuple(checks)
+        self._deadline_seconds = deadline_seconds
+        self._fresh_seconds = fresh_seconds
+        self._lock = trio.Lock()
+        self._rows: list[DependencyRow] = []
+        self._stale_at = float("-inf")
+        self._is_draining = False
+
+    def drain(self) -> None:
+        """From here on the process is not ready, whatever its dependencies say."""
+        self._is_draining = True
+
+    async def report(self) -> Ready:
+        """Takes at most twice the deadline."""
+        async with self._lock:
+            if trio.current_time() >= self._stale_at:
+                self._rows = await self._ask_all()
+                self._stale_at = trio.current_time() + self._fresh_seconds
+            rows = list(self._rows)
+        if self._is_draining:
+            return Ready(status="draining", checks=rows)
+        is_down = any(row.status == "unavailable" for row in rows)
+        return Ready(status="unavailable" if is_down else "ready", checks=rows)
+
+    async def _ask_all(self) -> list[DependencyRow]:
+        rows: dict[str, DependencyRow] = {}
+
+        async def ask(check: Check) -> None:
+            rows[check.name] = await self._ask(check)
+
+        async with trio.open_nursery() as nursery:
+            for check in self._checks:
+                nursery.start_soon(ask, check)
+        return [rows[check.name] for check in self._checks]
+
+    async def _ask(self, check: Check) -> DependencyRow:
+        broken: DependencyStatus = "unavailable" if check.is_required else "degraded"
+        finding = Finding(broken, detail=f"no answer within {self._deadline_seconds:g} s")
+        began = trio.current_time()
+        try:
+            with trio.move_on_after(self._deadline_seconds):
+                finding = await check.probe()
+        except MediaConvertError as error:
+            finding = Finding(broken, detail=str(error))
+        return DependencyRow(
+            name=check.name,
+            status=finding.status,
+            latency_ms=round((trio.current_time() - began) * 1000, 1),
+            version=finding.version,
+            detail=finding.detail,
+            tools=list(finding.tools) or None,
+        )
+
+
+def service_checks(
+    *,
+    catalog: Catalog,
+    blobs: BlobStore,
+    notices: Notices,
+    analytics: AnalyticsStore,
+    tools: Tools | None,
+    settings: Settings,
+) -> tuple[Check, ...]:
+    """The rows of `/ready`. Without tools (a process without the worker role) the rows of
+    tools and sandbox are left out."""
+    storage = _Storage(blobs, settings.storage.min_free_bytes)
+    checks = [
+        Check("database", _plain(catalog.housekeeping.check)),
+        Check("storage", _plain(blobs.check)),
+        Check("queue", _Queue(catalog, notices).probe),
+        # A store that is away delays the reports; the outbox keeps their events.
+        Check("analytics", _plain(analytics.check), is_required=False),
+    ]
+    if tools is not None:
+        toolbox = _Toolbox(tools, settings.tools.sandbox)
+        checks.append(Check("tools", toolbox.probe_tools))
+        checks.append(Check("sandbox", toolbox.probe_sandbox))
+    return (*checks, Check("disk space", storage.probe))
+
+
+def _plain(check: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[Finding]]:
+    async def probe() -> Finding:
+        await check()
+        return Finding()
+
+    return probe
+
+
+@dataclass(frozen=True, slots=True)
+class _Queue:
+    catalog: Catalog
+    notices: Notices
+
+    async def probe(self) -> Finding:
+        """The queue is the catalog's; without notices it only goes slower."""
+        await self.catalog.queue.next_due_seconds()
+        try:
+            await self.notices.check()
+        except Unavailable as error:
+            return Finding("degraded", detail=f"workers poll: {error}")
+        return Finding()
+
+
+@dataclass(frozen=True, slots=True)
+class _Storage:
+    blobs: BlobStore
+    min_free_bytes: int
+
+    async def probe(self) -> Finding:
+        free = await self.blobs.free_bytes()
+        if free is None:
+            return Finding(detail="the store does not tell")
+        if free < self.min_free_bytes:
+            return Finding(
+                "unavailable",
+                detail=f"{free} bytes free, uploads need {self.min_free_bytes}; make room",
+            )
+        return Finding(detail=f"{free} bytes free")
+
+
+@dataclass(frozen=True, slots=True)
+class _Toolbox:
+    tools: Tools
+    sandbox_mode: str
+
+    async def probe_tools(self) -> Finding:
+        found = [tool for tool in await self.tools.describe() if tool.name != _SANDBOX_TOOL]
+        rows = tuple(_tool_row(tool) for tool in found)
+        broken = [tool.name for tool in found if not tool.is_usable]
+        if broken:
+            sentence = f"not usable: {', '.join(broken)}; see `mediaconvert doctor`"
+            return Finding("unavailable", detail=sentence, tools=rows)
+        return Finding(tools=rows)
+
+    async def probe_sandbox(self) -> Finding:
+        if self.sandbox_mode == "off":
+            return Finding("degraded", detail="switched off by tools.sandbox")
+        for tool in await self.tools.describe():
+            if tool.name == _SANDBOX_TOOL:
+                if tool.is_usable:
+                    return Finding(version=f"{tool.name} {tool.version}")
+                return self._without_sandbox(tool.remedy)
+        return self._without_sandbox("bubblewrap was not found")
+
+    def _without_sandbox(self, reason: str) -> Finding:
+        is_required = self.sandbox_mode == "required"
+        status: DependencyStatus = "unavailable" if is_required else "degraded"
+        return Finding(status, detail=f"tools run without a sandbox: {reason}")
+
+
+def _tool_row(tool: ToolInfo) -> ToolRow:
+    return ToolRow(
+        name=tool.name,
+        version=tool.version,
+        status="ok" if tool.is_usable else "unavailable",
+        detail=tool.remedy or None,
+    )

@@ -1,0 +1,105 @@
+"""Counters of this process for Prometheus, in a registry of their own.
+
+Holds numbers only: never a name, an address or a key of anybody. Fed by the doors and the
+worker pool, read by `/metrics`.
+"""
+
+from __future__ import annotations
+
+import math
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
+from prometheus_client.process_collector import ProcessCollector
+
+from mediaconvert import __version__
+from mediaconvert.ports.catalog import CatalogGauges
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+_METHODS = frozenset({"GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS"})
+# Seconds. Requests range from a small GET to an upload of gigabytes, jobs from a picture to a
+# film: each step is about a factor of three, so that a series has a dozen numbers.
+_REQUEST_SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300)
+_JOB_SECONDS = (0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3000, 10_000)
+
+
+class Metrics:
+    """All counters of one process. Every method is cheap, never raises and never waits."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        Gauge(
+            "mediaconvert_build_info", "Always 1; the version.", ["version"], registry=registry
+        ).labels(__version__).set(1)
+        self._requests = Histogram(
+            "mediaconvert_request_seconds",
+            "Requests, from their head to the end of the answer.",
+            ["door", "method", "status"],
+            buckets=_REQUEST_SECONDS,
+            registry=registry,
+        )
+        self._received = Counter(
+            "mediaconvert_received_bytes", "Bytes of request bodies.", ["door"], registry=registry
+        )
+        self._sent = Counter(
+            "mediaconvert_sent_bytes", "Bytes of response bodies.", ["door"], registry=registry
+        )
+        self._jobs = Histogram(
+            "mediaconvert_job_seconds",
+            "Attempts at jobs on this process, from claim to end.",
+            ["status"],
+            buckets=_JOB_SECONDS,
+            registry=registry,
+        )
+        self._slots = Gauge("mediaconvert_slots", "Worker slots.", registry=registry)
+        self._busy = Gauge("mediaconvert_slots_busy", "Worker slots with a job.", registry=registry)
+        self._init_catalog_gauges(registry)
+
+    def _init_catalog_gauges(self, registry: CollectorRegistry) -> None:
+        def gauge(name: str, help: str) -> Gauge:
+            return Gauge(f"mediaconvert_{name}", help, registry=registry)
+
+        self._catalog_up = gauge("catalog_up", "1 when the catalog answered this scrape.")
+        self._pending = gauge("jobs_pending", "Jobs that wait.")
+        self._processing = gauge("jobs_processing", "Jobs that run, on any process.")
+        self._oldest = gauge("oldest_pending_seconds", "Age of the oldest job that waits.")
+        self._outbox = gauge("outbox_events", "Analytics events not yet stored.")
+        self._garbage = gauge("garbage_blobs", "Blobs that wait to be deleted.")
+
+    def request(self, door: str, method: str, status: int, seconds: float) -> None:
+        """`door` is `rest` or `s3`. Unknown methods count as OTHER: a client must not be able
+        to make series."""
+        method = method if method in _METHODS else "OTHER"
+        self._requests.labels(door, method, str(status)).observe(seconds)
+
+    def bytes_received(self, door: str, size: int) -> None:
+        self._received.labels(door).inc(size)
+
+    def bytes_sent(self, door: str, size: int) -> None:
+        self._sent.labels(door).inc(size)
+
+    def job_ended(self, status: str, seconds: float) -> None:
+        """`status` is how the attempt ended: completed, failed, canceled, retried, lost."""
+        self._jobs.labels(status).observe(seconds)
+
+    def slots(self, total: int, busy: int) -> None:
+        self._slots.set(total)
+        self._busy.set(busy)
+
+    def render(self, gauges: CatalogGauges | None) -> bytes:
+        """The text of a scrape; without gauges the catalog is said to be down."""
+        self._catalog_up.set(0 if gauges is None else 1)
+        self._pending.set(math.nan if gauges is None else gauges.jobs_pending)
+        self._processing.set(math.nan if gauges is None else gauges.jobs_processing)
+        self._oldest.set(math.nan if gauges is None else gauges.oldest_pending_seconds)
+        self._outbox.set(math.nan if gauges is None else gauges.outbox_events)
+        self._garbage.set(math.nan if gauges is None else gauges.garbage_blobs)
+        return generate_latest(self.registry)
