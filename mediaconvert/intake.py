@@ -8,7 +8,7 @@ the way leaves nothing behind. Called by the S3 verbs; speaks neither HTTP nor S
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
 import trio
@@ -194,21 +194,21 @@ class Intake:
     async def copy_part(
         self,
         source: CopyFrom,
-        byte_range: tuple[int, int] | None,
+        select: Callable[[int], tuple[int, int]],
         ref: BucketRef,
         key: str,
         upload_id: str,
         number: int,
     ) -> Part:
-        """Make a part of an object's bytes, or of the range first to last (both inclusive).
+        """Make a part of an object's bytes. `select` gets the source's size, and answers the
+        start and size of what is wanted, or raises.
 
         The part shares the source's blobs; its bytes are read once, for their MD5 and
-        checksum. Raises UploadNotFound, ObjectNotFound, PreconditionFailed, and
-        InvalidRequest for a range that the source does not have."""
+        checksum. Raises UploadNotFound, ObjectNotFound, PreconditionFailed."""
         upload = await self._catalog.uploads.get(ref, key, upload_id)
         stored, source = await self._pin(source)
-        start, end = _copied_range(stored, byte_range)
-        segments = slice_segments(stored.segments, start, end - start)
+        start, size = select(stored.size)
+        segments = slice_segments(stored.segments, start, size)
         algorithm = upload.checksum_algorithm
         # The open source keeps its bytes until the part that shares them is committed.
         async with self._blobs.open(segments) as pieces:
@@ -223,7 +223,7 @@ class Intake:
             # Deleted or overwritten meanwhile, so its blobs may have become garbage before
             # the part referred to them: take a copy of the bytes instead.
             async with self._blobs.open(segments) as again:
-                body = StoredBody(again, end - start)
+                body = StoredBody(again, size)
                 return await self._store_part(ref, upload, number, body, algorithm)
 
     async def _store(
@@ -311,19 +311,6 @@ class StoredBody:
 
     def trailing_checksum(self) -> Checksum | None:
         return None
-
-
-def _copied_range(stored: StoredObject, byte_range: tuple[int, int] | None) -> tuple[int, int]:
-    """First byte, and the one after the last."""
-    if byte_range is None:
-        return 0, stored.size
-    first, last = byte_range
-    if first > last or last >= stored.size:
-        raise InvalidRequest(
-            f"Range specified is not valid for source object of size: {stored.size} "
-            f"(bytes={first}-{last})"
-        )
-    return first, last + 1
 
 
 def _has_checksum(stored: StoredObject, algorithm: str) -> bool:

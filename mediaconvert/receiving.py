@@ -90,7 +90,7 @@ class Receiver:
         if body.declared.size == 0:
             async for piece in body.pieces():
                 digests.update(piece)
-            _verify(body, digests)
+            verify(body, digests)
             return await uninterrupted(lambda: commit((), digests))
         async with self._blobs.stage(digests.update) as writer:
             async for piece in body.pieces():
@@ -99,7 +99,7 @@ class Receiver:
             try:
                 # The store hashes in its own time: only now have the digests seen it all.
                 await writer.seal()
-                _verify(body, digests)
+                verify(body, digests)
                 segments = (Segment(writer.blob_id, 0, digests.size),)
                 committed = await uninterrupted(lambda: commit(segments, digests))
                 is_kept = True
@@ -140,8 +140,9 @@ async def _look_up(find: Find[_T], blob_id: BlobId) -> _T | None:
         return None
 
 
-def _verify(body: UploadBody, digests: Digests) -> None:
-    """Compare a body with all that was declared of it."""
+def verify(body: UploadBody, digests: Digests) -> None:
+    """Compare a body, read to its end, with all that was declared of it. Raises
+    ChecksumMismatch, IncompleteBody, InvalidRequest."""
     declared = body.declared
     if digests.size != declared.size:
         raise IncompleteBody(declared.size, digests.size)

@@ -14,6 +14,7 @@ from mediaconvert.api.s3.xml import Element, printable, render
 from mediaconvert.sigv4 import SignatureError
 
 STATUS: Mapping[str, int] = {
+    "AccessControlListNotSupported": 400,
     "AccessDenied": 403,
     "AuthorizationHeaderMalformed": 400,
     "AuthorizationQueryParametersError": 400,

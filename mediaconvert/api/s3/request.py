@@ -84,3 +84,10 @@ class S3Request:
                 name, text, f"{name} is '{text}'; it must be a whole number {minimum} to {maximum}"
             )
         return int(text)
+
+
+def refuse_version(version_id: str | None) -> None:
+    """Buckets have no versions: objects have the one version `null`. Raises InvalidArgument
+    for any other, so that a request which names one never meets the current object."""
+    if version_id is not None and version_id != "null":
+        raise invalid_argument("versionId", version_id, "Invalid version id specified")

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from email.utils import formatdate
-from functools import lru_cache
 
 OpenStream = Callable[[], AbstractAsyncContextManager[AsyncIterator[bytes]]]
 
@@ -39,9 +37,3 @@ def xml_response(document: bytes, headers: Mapping[str, str] | None = None) -> R
 
 def no_content(headers: Mapping[str, str] | None = None) -> Response:
     return Response(204, headers or {})
-
-
-@lru_cache(maxsize=1024)
-def http_date(seconds: int) -> str:
-    """RFC 9110 §5.6.7, from whole seconds since 1970."""
-    return formatdate(seconds, usegmt=True)

@@ -69,9 +69,29 @@ _QUALIFIERS = frozenset({"id", "annotationName"})
 
 # Parameters that may come with an empty value and name no subresource.
 _PARAMETERS = frozenset(
-    "prefix delimiter marker max-keys encoding-type continuation-token start-after fetch-owner "
-    "key-marker upload-id-marker version-id-marker max-uploads part-number-marker max-parts "
-    "max-buckets bucket-region versionId x-id AWSAccessKeyId Signature Expires bypass".split()
+    [
+        "prefix",
+        "delimiter",
+        "marker",
+        "max-keys",
+        "encoding-type",
+        "continuation-token",
+        "start-after",
+        "fetch-owner",
+        "key-marker",
+        "upload-id-marker",
+        "version-id-marker",
+        "max-uploads",
+        "part-number-marker",
+        "max-parts",
+        "max-buckets",
+        "bucket-region",
+        "versionId",
+        "x-id",
+        "AWSAccessKeyId",
+        "Signature",
+        "Expires",
+    ]
 )
 _PARAMETER_PREFIXES = ("response-", "x-amz-", "X-Amz-")
 

@@ -1,0 +1,26 @@
+"""Puts the S3 side together: services in, one ASGI application out."""
+
+from __future__ import annotations
+
+import trio
+
+from mediaconvert.api.s3.auth import Authenticator
+from mediaconvert.api.s3.dispatch import Dispatcher
+from mediaconvert.api.s3.request import Services
+from mediaconvert.intake import Intake
+from mediaconvert.ports.blobs import BlobStore
+from mediaconvert.ports.catalog import Catalog
+from mediaconvert.settings import Settings
+
+
+def make_s3_app(
+    *,
+    intake: Intake,
+    catalog: Catalog,
+    blobs: BlobStore,
+    authenticator: Authenticator,
+    settings: Settings,
+) -> Dispatcher:
+    """The application of the S3 door. `authenticator.run` is the caller's to start."""
+    slots = trio.Semaphore(settings.server.max_uploads)
+    return Dispatcher(Services(intake, catalog, blobs, settings, slots), authenticator)

@@ -1,0 +1,72 @@
+"""The verbs DeleteObject and DeleteObjects.
+
+A key that is not there is deleted all the same, as S3 has it. Never touches bytes: what was
+deleted becomes garbage once nothing reads it.
+"""
+
+from __future__ import annotations
+
+from mediaconvert.api.s3.documents import DeleteEntry, read_delete
+from mediaconvert.api.s3.errors import S3Error, from_refusal
+from mediaconvert.api.s3.headers import parse_conditions
+from mediaconvert.api.s3.payload import read_document
+from mediaconvert.api.s3.request import S3Request, Services
+from mediaconvert.api.s3.responses import Response, no_content, xml_response
+from mediaconvert.api.s3.xml import MAX_BODY_BYTES, Element, render
+from mediaconvert.errors import PreconditionFailed
+from mediaconvert.model import Conditions
+
+
+async def delete_object(services: Services, request: S3Request) -> Response:
+    """S3 API: DeleteObject, with If-Match."""
+    conditions = parse_conditions(request.headers)
+    (result,) = await services.catalog.objects.delete(request.ref, [(request.key, conditions)])
+    if isinstance(result, PreconditionFailed):
+        raise result
+    return no_content()
+
+
+async def delete_objects(services: Services, request: S3Request) -> Response:
+    """S3 API: DeleteObjects. All keys in one transaction; each answers for itself."""
+    body = await read_document(request, MAX_BODY_BYTES, needs_digest=True)
+    wanted = read_delete(body)
+    keys = [
+        (e.key, Conditions(if_match=None if e.etag is None else (e.etag,)))
+        for e in wanted.entries
+        if _has_no_version(e)
+    ]
+    results = iter(await services.catalog.objects.delete(request.ref, keys))
+    children = []
+    for entry in wanted.entries:
+        if not _has_no_version(entry):
+            children.append(_error(entry, S3Error("NoSuchVersion", "no such version exists")))
+            continue
+        result = next(results)
+        if isinstance(result, PreconditionFailed):
+            children.append(_error(entry, from_refusal(result)))
+        elif not wanted.is_quiet:
+            children.append(_deleted(entry))
+    return xml_response(render(Element("DeleteResult", children)))
+
+
+def _has_no_version(entry: DeleteEntry) -> bool:
+    """Objects of a bucket without versions have the one version `null`."""
+    return entry.version_id in (None, "", "null")
+
+
+def _deleted(entry: DeleteEntry) -> Element:
+    version = [Element("VersionId", entry.version_id)] if entry.version_id else []
+    return Element("Deleted", (Element("Key", entry.key), *version))
+
+
+def _error(entry: DeleteEntry, error: S3Error) -> Element:
+    version = [Element("VersionId", entry.version_id)] if entry.version_id else []
+    return Element(
+        "Error",
+        (
+            Element("Key", entry.key),
+            *version,
+            Element("Code", error.code),
+            Element("Message", error.message),
+        ),
+    )
