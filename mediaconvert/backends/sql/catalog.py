@@ -1,0 +1,56 @@
+"""The catalog on SQL, put together: one driver, one object a subject.
+
+Called by `backends.open_backends` (and by tests); the only module that knows which files hold
+the catalog's queries and its schema.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from mediaconvert.backends.sql.buckets import SqlBuckets
+from mediaconvert.backends.sql.credentials import SqlCredentials
+from mediaconvert.backends.sql.driver import Driver, load_queries
+from mediaconvert.backends.sql.housekeeping import SqlHousekeeping
+from mediaconvert.backends.sql.jobs import SqlJobs
+from mediaconvert.backends.sql.migrations import load_migrations
+from mediaconvert.backends.sql.objects import SqlObjects
+from mediaconvert.backends.sql.pipelines import SqlPipelines
+from mediaconvert.backends.sql.queue import SqlQueue
+from mediaconvert.backends.sql.sqlite import open_sqlite
+from mediaconvert.backends.sql.uploads import SqlUploads
+from mediaconvert.backends.sql.users import SqlUsers
+from mediaconvert.ports.catalog import Catalog
+
+PACKAGE = "mediaconvert.backends.sql"
+
+
+def sql_catalog(driver: Driver) -> Catalog:
+    """The catalog over a driver whose schema is up to date."""
+    return Catalog(
+        users=SqlUsers(driver),
+        credentials=SqlCredentials(driver),
+        buckets=SqlBuckets(driver),
+        objects=SqlObjects(driver),
+        uploads=SqlUploads(driver),
+        pipelines=SqlPipelines(driver),
+        jobs=SqlJobs(driver),
+        queue=SqlQueue(driver),
+        housekeeping=SqlHousekeeping(driver),
+    )
+
+
+@asynccontextmanager
+async def open_sqlite_catalog(
+    path: Path, *, readers: int = 4, deadline_seconds: float = 5.0
+) -> AsyncIterator[Catalog]:
+    """The catalog in one SQLite file, made where there is none. The caller holds the data
+    directory's lock (`lock.hold_lock`). Raises StartupError where the file cannot be used."""
+    queries = load_queries(PACKAGE, "queries", "sqlite")
+    migrations = load_migrations(PACKAGE, "migrations", "sqlite")
+    async with open_sqlite(
+        path, queries, migrations, readers=readers, deadline_seconds=deadline_seconds
+    ) as driver:
+        yield sql_catalog(driver)

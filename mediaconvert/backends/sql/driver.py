@@ -1,0 +1,121 @@
+"""What a transaction is, whatever the database: one `async def body(connection)`.
+
+The body awaits only its connection and has no other effect, for it may run again. Statements
+are called by name; their texts stand in `*.sql` files, and no module here holds or builds SQL.
+Called by the subjects of the catalog and by the SQL analytics; implemented by `sqlite.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from importlib.resources import files
+from typing import Any, Protocol, TypeVar
+
+from mediaconvert.errors import MediaConvertError
+
+T = TypeVar("T")
+
+Param = str | int | float | bytes | None
+
+
+class Row(Protocol):
+    """A row of an answer. The one place where SQL's values enter untyped: `rows.py` and its
+    like give them their types."""
+
+    def __getitem__(self, column: str, /) -> Any: ...
+
+
+class Connection(Protocol):
+    """The database inside one transaction."""
+
+    def fetch(self, query: str, *params: Param) -> Awaitable[Sequence[Row]]:
+        """All rows of a named query."""
+
+    def fetch_row(self, query: str, *params: Param) -> Awaitable[Row | None]:
+        """Its first row, if any."""
+
+    def fetch_one(self, query: str, *params: Param) -> Awaitable[Row]:
+        """The row of a query that always answers one (an aggregate, `insert … returning`)."""
+
+    def execute(self, query: str, *params: Param) -> Awaitable[int]:
+        """Run it for its effect; answers how many rows it changed."""
+
+    def execute_many(self, query: str, rows: Iterable[Sequence[Param]]) -> Awaitable[None]:
+        """Run it once a row of parameters."""
+
+    def now_us(self) -> Awaitable[int]:
+        """The database's clock, microseconds since 1970 UTC; one instant a transaction."""
+
+
+Body = Callable[[Connection], Coroutine[Any, Any, T]]
+
+
+class Driver(Protocol):
+    """One database."""
+
+    async def write(self, body: Body[T]) -> T:
+        """Run a serializable transaction, shielded and with a deadline once it has begun.
+        What the body raises rolls it back and comes out. Raises Unavailable, StorageFull."""
+
+    async def read(self, body: Body[T]) -> T:
+        """Run a transaction that only reads, on one snapshot, without waiting for writers."""
+
+
+class UniqueViolation(MediaConvertError):
+    """A row with that unique value exists. Bodies turn it into their refusal; the
+    transaction is lost by then."""
+
+
+class QueryError(MediaConvertError):
+    """The files of named queries are wrong: a mistake of the program, found at load."""
+
+
+_NAME = re.compile(r"-- name: (?P<name>[a-z0-9_]+)(?: \[(?P<dialect>[a-z]+)\])?\s*$")
+# Outside of quotes, which our statements use for literals without any $ in them.
+_PARAM = re.compile(r"\$(\d+)")
+
+
+def load_queries(package: str, folder: str, dialect: str) -> Mapping[str, str]:
+    """The named queries of `*.sql` in a folder of a package, as that dialect runs them.
+
+    A block begins with `-- name: some_query`; `-- name: some_query [sqlite]` is that
+    dialect's override of it and wins. Raises QueryError for a name given twice."""
+    plain: dict[str, str] = {}
+    overrides: dict[str, str] = {}
+    for file in sorted(files(package).joinpath(folder).iterdir(), key=lambda f: f.name):
+        if not file.name.endswith(".sql"):
+            continue
+        for name, only, text in _blocks(file.name, file.read_text(encoding="utf-8")):
+            if only not in (None, dialect):
+                continue
+            target = plain if only is None else overrides
+            if name in target:
+                raise QueryError(f"{file.name}: the query '{name}' exists already; rename one")
+            target[name] = text
+    return {name: _translate(text, dialect) for name, text in (plain | overrides).items()}
+
+
+def _blocks(file_name: str, text: str) -> Iterable[tuple[str, str | None, str]]:
+    name: str | None = None
+    dialect: str | None = None
+    lines: list[str] = []
+    for line in text.splitlines():
+        found = _NAME.match(line)
+        if found is None:
+            if name is not None:
+                lines.append(line)
+            elif line.strip() and not line.startswith("--"):
+                raise QueryError(f"{file_name}: SQL before the first '-- name:' line: {line!r}")
+            continue
+        if name is not None:
+            yield name, dialect, "\n".join(lines).strip()
+        name, dialect, lines = found["name"], found["dialect"], []
+    if name is not None:
+        yield name, dialect, "\n".join(lines).strip()
+
+
+def _translate(text: str, dialect: str) -> str:
+    # To SQLite `$1` is a parameter *named* $1, numbered by its first appearance: it would
+    # bind in the wrong order. `?1` is the one that is numbered as written.
+    return _PARAM.sub(r"?\1", text) if dialect == "sqlite" else text

@@ -1,0 +1,103 @@
+"""How a running job ends: completed with its outputs, failed, or given up after crashes.
+
+Called inside the queue's transactions, on a job that was read in the same one. Each ending is
+one guarded update, its history and events, and the purge of a source that nobody reads any more.
+"""
+
+from __future__ import annotations
+
+from mediaconvert.backends.sql import rows
+from mediaconvert.backends.sql.driver import Connection, Row
+from mediaconvert.backends.sql.transitions import note_transition
+from mediaconvert.backends.sql.versions import purge_unread, replace_object
+from mediaconvert.model import (
+    FailureKind,
+    JobFailure,
+    JobOutcome,
+    JobStatus,
+    TriggeredBy,
+)
+
+MAX_CRASHES = 2
+"""A job that ended more workers than this is not tried again."""
+
+_MAX_ERROR = 2_000
+"""Characters of a job's error (REST contract)."""
+
+_BUCKET_GONE = "the bucket '{name}' was deleted while the job ran; its outputs have no place"
+
+
+async def complete_job(conn: Connection, job: Row, outcome: JobOutcome) -> bool:
+    """Outputs visible and job completed. False where the bucket is gone and it failed."""
+    bucket = await conn.fetch_row("bucket_by_id", job["bucket_id"], job["user_id"])
+    if bucket is None:
+        message = _BUCKET_GONE.format(name=job["bucket_name"])
+        failure = JobFailure(FailureKind.INPUT, "bucket_gone", message, steps=outcome.steps)
+        await end_as_failed(conn, job, failure)
+        return False
+    for output in outcome.outputs:
+        current = await conn.fetch_row("object_current", job["bucket_id"], output.key)
+        await replace_object(conn, job["bucket_id"], output, current)
+    await conn.execute(
+        "job_complete",
+        job["id"],
+        job["lease_token"],
+        rows.mappings(outcome.steps),
+        rows.dumps(dict(outcome.result)),
+        outcome.output_bytes,
+        await conn.now_us(),
+    )
+    count = len(outcome.outputs)
+    await note_transition(
+        conn,
+        job["id"],
+        JobStatus.PROCESSING,
+        TriggeredBy.WORKER,
+        f"Completed with {count} output {'file' if count == 1 else 'files'}.",
+        outcome.steps,
+    )
+    await purge_unread(conn, job["source_id"])
+    return True
+
+
+async def end_as_failed(conn: Connection, job: Row, failure: JobFailure) -> None:
+    """Failed for good, with the tool's last lines in `result.log`."""
+    await conn.execute(
+        "job_fail",
+        job["id"],
+        job["lease_token"],
+        rows.mappings(failure.steps),
+        rows.dumps({"log": list(failure.log)} if failure.log else {}),
+        failure.message[:_MAX_ERROR],
+        failure.code,
+        int(failure.kind is FailureKind.INFRA),
+        int(failure.kind is FailureKind.CRASH),
+        await conn.now_us(),
+    )
+    await note_transition(
+        conn,
+        job["id"],
+        JobStatus.PROCESSING,
+        TriggeredBy.WORKER,
+        failure.message[:_MAX_ERROR],
+        failure.steps,
+    )
+    await purge_unread(conn, job["source_id"])
+
+
+async def give_up_or_requeue(conn: Connection, job: Row, by: TriggeredBy, message: str) -> bool:
+    """After its worker died: back to pending, or failed as `poison` when that was once too
+    often. Whether it is pending again."""
+    crashes = job["crashes"] + 1
+    if crashes <= MAX_CRASHES:
+        await conn.execute("job_recover", job["id"])
+        await note_transition(conn, job["id"], JobStatus.PROCESSING, by, message)
+        return True
+    error = (
+        f"the job's tool or its worker died {crashes} times; it is not tried again, "
+        "rerun it when the cause is found"
+    )
+    await conn.execute("job_give_up", job["id"], error, await conn.now_us())
+    await note_transition(conn, job["id"], JobStatus.PROCESSING, by, f"Given up: {error}.")
+    await purge_unread(conn, job["source_id"])
+    return False

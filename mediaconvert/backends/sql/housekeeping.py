@@ -1,0 +1,114 @@
+"""What the janitor and the analytics flusher ask of the catalog, on SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mediaconvert.backends.sql import rows
+from mediaconvert.backends.sql.driver import Connection, Driver
+from mediaconvert.backends.sql.uploads import REMEMBERED_US, abort_upload
+from mediaconvert.backends.sql.versions import purge_unread
+from mediaconvert.model import BlobId, OutboxEvent
+from mediaconvert.ports.catalog import CatalogGauges
+
+
+class SqlHousekeeping:
+    """ports.catalog.Housekeeping."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+
+    async def garbage(self, limit: int) -> tuple[BlobId, ...]:
+        async def body(conn: Connection) -> tuple[BlobId, ...]:
+            return tuple(row["blob_id"] for row in await conn.fetch("garbage_oldest", limit))
+
+        return await self._driver.read(body)
+
+    async def forget_garbage(self, blob_ids: Sequence[BlobId]) -> None:
+        async def body(conn: Connection) -> None:
+            await conn.execute_many("garbage_forget", [(blob_id,) for blob_id in blob_ids])
+
+        await self._driver.write(body)
+
+    async def unknown_blobs(self, blob_ids: Sequence[BlobId]) -> tuple[BlobId, ...]:
+        async def body(conn: Connection) -> tuple[BlobId, ...]:
+            found = await conn.fetch("blobs_unknown", rows.dumps(list(blob_ids)))
+            return tuple(row["blob_id"] for row in found)
+
+        return await self._driver.read(body)
+
+    async def is_referenced(self, blob_id: BlobId) -> bool:
+        """As the port says. Asked of the writer, so that the answer comes after a commit that
+        is still hanging in the disk, not beside it."""
+
+        async def body(conn: Connection) -> bool:
+            return await conn.fetch_row("blob_referenced", blob_id) is not None
+
+        return await self._driver.write(body)
+
+    async def purge_detached(self, limit: int) -> int:
+        async def body(conn: Connection) -> int:
+            purged = 0
+            for row in await conn.fetch("objects_unread", limit):
+                purged += await purge_unread(conn, row["id"])
+            return purged
+
+        return await self._driver.write(body)
+
+    async def expire_uploads(self, older_than_seconds: float, limit: int) -> int:
+        """As the port says; answers how many were aborted."""
+
+        async def body(conn: Connection) -> int:
+            now = await conn.now_us()
+            stale = await conn.fetch(
+                "uploads_stale", now - round(older_than_seconds * 1_000_000), limit
+            )
+            for row in stale:
+                await abort_upload(conn, row["id"])
+            await conn.execute("uploads_forget", now - REMEMBERED_US)
+            return len(stale)
+
+        return await self._driver.write(body)
+
+    async def take_events(self, limit: int) -> tuple[OutboxEvent, ...]:
+        async def body(conn: Connection) -> tuple[OutboxEvent, ...]:
+            return tuple(rows.event(row) for row in await conn.fetch("outbox_oldest", limit))
+
+        return await self._driver.read(body)
+
+    async def acknowledge_events(self, ids: Sequence[int]) -> None:
+        async def body(conn: Connection) -> None:
+            await conn.execute_many("outbox_acknowledge", [(each,) for each in ids])
+
+        await self._driver.write(body)
+
+    async def gauges(self) -> CatalogGauges:
+        async def body(conn: Connection) -> CatalogGauges:
+            row = await conn.fetch_one("gauges")
+            now = await conn.now_us()
+            oldest = now if row["oldest_pending"] is None else row["oldest_pending"]
+            return CatalogGauges(
+                jobs_pending=row["jobs_pending"],
+                jobs_processing=row["jobs_processing"],
+                oldest_pending_seconds=max(0.0, (now - oldest) / 1e6),
+                outbox_events=row["outbox_events"],
+                garbage_blobs=row["garbage_blobs"],
+            )
+
+        return await self._driver.read(body)
+
+    async def check(self) -> None:
+        """As the port says, by writing: a full disk shows in nothing less."""
+
+        async def body(conn: Connection) -> None:
+            await conn.execute("meta_set", "checked_at", str(await conn.now_us()))
+
+        await self._driver.write(body)
+
+    async def meta(self, key: str, value_if_absent: str) -> str:
+        async def body(conn: Connection) -> str:
+            await conn.execute("meta_add", key, value_if_absent)
+            value: str = (await conn.fetch_one("meta_get", key))["value"]
+            return value
+
+        return await self._driver.write(body)

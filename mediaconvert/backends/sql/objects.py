@@ -1,0 +1,124 @@
+"""Objects, on SQL: put, copy, get, delete, list. Names only; bytes are the blob store's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mediaconvert.backends.sql.buckets import owned_bucket
+from mediaconvert.backends.sql.driver import Connection, Driver
+from mediaconvert.backends.sql.listing import list_objects
+from mediaconvert.backends.sql.versions import (
+    check_current,
+    commit_object,
+    detach_object,
+    load_object,
+)
+from mediaconvert.conditions import check_copy_source
+from mediaconvert.errors import ObjectNotFound, PreconditionFailed
+from mediaconvert.model import (
+    BucketRef,
+    Committed,
+    Conditions,
+    ListPage,
+    ListQuery,
+    NewObject,
+    ObjectHeaders,
+    StoredObject,
+    VersionId,
+)
+
+
+class SqlObjects:
+    """ports.catalog.Objects."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+
+    async def put(
+        self,
+        ref: BucketRef,
+        new: NewObject,
+        conditions: Conditions,
+        pipeline: VersionId | None,
+    ) -> Committed:
+        async def body(conn: Connection) -> Committed:
+            bucket = await owned_bucket(conn, ref)
+            return await commit_object(conn, bucket, new, conditions, pipeline)
+
+        return await self._driver.write(body)
+
+    async def copy(
+        self,
+        source: BucketRef,
+        source_key: str,
+        source_conditions: Conditions,
+        ref: BucketRef,
+        key: str,
+        headers: ObjectHeaders | None,
+        conditions: Conditions,
+        pipeline: VersionId | None,
+    ) -> Committed:
+        async def body(conn: Connection) -> Committed:
+            original = await _current(conn, source, source_key)
+            check_copy_source(source_conditions, original.etag, original.created_at_us // 1_000_000)
+            new = NewObject(
+                key=key,
+                size=original.size,
+                etag=original.etag,
+                headers=original.headers if headers is None else headers,
+                segments=original.segments,
+                checksum=original.checksum,
+                parts=original.parts,
+            )
+            bucket = await owned_bucket(conn, ref)
+            return await commit_object(conn, bucket, new, conditions, pipeline)
+
+        return await self._driver.write(body)
+
+    async def get(self, ref: BucketRef, key: str) -> StoredObject:
+        async def body(conn: Connection) -> StoredObject:
+            return await _current(conn, ref, key)
+
+        return await self._driver.read(body)
+
+    async def delete(
+        self, ref: BucketRef, keys: Sequence[tuple[str, Conditions]]
+    ) -> tuple[bool | PreconditionFailed, ...]:
+        """As the port says. A missing key meets every condition (S3 API: DeleteObject)."""
+
+        async def body(conn: Connection) -> tuple[bool | PreconditionFailed, ...]:
+            bucket = await owned_bucket(conn, ref)
+            return tuple(
+                [await _delete(conn, bucket.id, key, conditions) for key, conditions in keys]
+            )
+
+        return await self._driver.write(body)
+
+    async def list(self, ref: BucketRef, query: ListQuery) -> ListPage:
+        async def body(conn: Connection) -> ListPage:
+            bucket = await owned_bucket(conn, ref)
+            return await list_objects(conn, bucket.id, query)
+
+        return await self._driver.read(body)
+
+
+async def _current(conn: Connection, ref: BucketRef, key: str) -> StoredObject:
+    bucket = await owned_bucket(conn, ref)
+    row = await conn.fetch_row("object_current", bucket.id, key)
+    if row is None:
+        raise ObjectNotFound(key)
+    return await load_object(conn, row, with_job=True)
+
+
+async def _delete(
+    conn: Connection, bucket_id: int, key: str, conditions: Conditions
+) -> bool | PreconditionFailed:
+    row = await conn.fetch_row("object_current", bucket_id, key)
+    if row is None:
+        return False
+    try:
+        check_current(conditions, row)
+    except PreconditionFailed as failed:
+        return failed
+    await detach_object(conn, row["id"])
+    return True

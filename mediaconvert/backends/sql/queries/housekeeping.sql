@@ -1,0 +1,45 @@
+-- What the janitor and the analytics flusher ask.
+
+-- name: garbage_oldest
+select blob_id from garbage order by id limit $1;
+
+-- name: garbage_forget
+delete from garbage where blob_id = $1;
+
+-- name: blobs_unknown [sqlite]
+-- Those of the names in the JSON array $1 that nothing refers to.
+select b.value as blob_id from json_each($1) b
+where not exists (select 1 from object_segments o where o.blob_id = b.value)
+  and not exists (select 1 from part_segments p where p.blob_id = b.value)
+  and not exists (select 1 from garbage g where g.blob_id = b.value);
+
+-- name: blob_referenced
+select 1 as found
+where exists (select 1 from object_segments where blob_id = $1)
+   or exists (select 1 from part_segments where blob_id = $1);
+
+-- name: outbox_oldest
+select id, kind, payload from outbox order by id limit $1;
+
+-- name: outbox_acknowledge
+delete from outbox where id = $1;
+
+-- name: gauges
+-- Events are acknowledged oldest first, so those that wait are a range of ids; counting a
+-- million rows at every scrape would read them all.
+select
+  (select count(*) from jobs where status = 'pending') as jobs_pending,
+  (select count(*) from jobs where status = 'processing') as jobs_processing,
+  (select min(available_at) from jobs where status = 'pending') as oldest_pending,
+  coalesce((select max(id) from outbox) - (select min(id) from outbox) + 1, 0) as outbox_events,
+  (select count(*) from garbage) as garbage_blobs;
+
+-- name: meta_add
+insert into meta (name, value) values ($1, $2) on conflict (name) do nothing;
+
+-- name: meta_get
+select value from meta where name = $1;
+
+-- name: meta_set
+insert into meta (name, value) values ($1, $2)
+on conflict (name) do update set value = excluded.value;

@@ -1,0 +1,100 @@
+-- Objects: a row a stored version, of which the current one is visible; their segments; blobs
+-- that nothing refers to any more.
+
+-- name: object_current
+select * from objects where bucket_id = $1 and key = $2 and is_current = 1;
+
+-- name: object_by_id
+select * from objects where id = $1;
+
+-- name: object_segments
+select blob_id, start, size from object_segments where object_id = $1 order by position;
+
+-- name: object_newest_job
+-- The newest job of an object, for HEAD.
+select id, status, progress from jobs where source_id = $1 order by id desc limit 1;
+
+-- name: object_add
+insert into objects (
+  bucket_id, key, size, etag, content_type, system_headers, user_metadata, storage_class,
+  checksum_algorithm, checksum_value, checksum_type, parts, created_at
+) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+returning id;
+
+-- name: object_add_segment
+insert into object_segments (object_id, position, blob_id, start, size)
+values ($1, $2, $3, $4, $5);
+
+-- name: object_detach
+update objects set is_current = 0, detached_at = $2 where id = $1 and is_current = 1;
+
+-- name: object_unread
+-- A detached object that no unended job reads.
+select id from objects o
+where o.id = $1 and o.is_current = 0
+  and not exists (
+    select 1 from jobs j where j.source_id = o.id and j.status in ('pending', 'processing')
+  );
+
+-- name: objects_unread
+select id from objects o
+where o.is_current = 0
+  and not exists (
+    select 1 from jobs j where j.source_id = o.id and j.status in ('pending', 'processing')
+  )
+order by o.detached_at limit $1;
+
+-- name: object_delete
+delete from objects where id = $1 and is_current = 0;
+
+-- name: garbage_of_object
+-- Before an object is deleted: its blobs that nothing else refers to.
+insert into garbage (blob_id, created_at)
+select distinct s.blob_id, cast($2 as bigint) from object_segments s
+where s.object_id = $1
+  and not exists (
+    select 1 from object_segments o where o.blob_id = s.blob_id and o.object_id <> s.object_id
+  )
+  and not exists (select 1 from part_segments p where p.blob_id = s.blob_id)
+on conflict (blob_id) do nothing;
+
+-- name: list_from
+-- A page of keys from one on.
+select key, size, etag, storage_class, created_at, checksum_algorithm, checksum_type
+from objects
+where bucket_id = $1 and is_current = 1 and key >= $2 and key < $3
+order by key limit $4;
+
+-- name: list_after
+-- A page of keys after one.
+select key, size, etag, storage_class, created_at, checksum_algorithm, checksum_type
+from objects
+where bucket_id = $1 and is_current = 1 and key > $2 and key < $3
+order by key limit $4;
+
+-- name: list_walk [sqlite]
+-- With a delimiter: one index seek for each object or common prefix, from key $2 on. Bytes are
+-- counted ($4 in the prefix, $6 in the delimiter $5) since SQLite's text functions end at a NUL.
+-- $7 is greater than whatever can follow a common prefix in a key; at most $8 rows.
+with recursive walk (n, key) as (
+  select 1, $2
+  union all
+  select w.n + 1, (
+    select min(o.key) from objects o
+    where o.bucket_id = $1 and o.is_current = 1 and o.key < $3
+      and o.key > case instr(substr(cast(w.key as blob), $4 + 1), cast($5 as blob))
+        when 0 then w.key
+        else cast(
+          substr(
+            cast(w.key as blob), 1,
+            $4 + instr(substr(cast(w.key as blob), $4 + 1), cast($5 as blob)) - 1 + $6
+          ) as text
+        ) || $7
+      end
+  )
+  from walk w where w.key is not null and w.n < $8
+)
+select o.key, o.size, o.etag, o.storage_class, o.created_at, o.checksum_algorithm,
+  o.checksum_type
+from walk w join objects o on o.bucket_id = $1 and o.is_current = 1 and o.key = w.key
+order by w.n;

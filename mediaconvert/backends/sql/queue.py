@@ -1,0 +1,178 @@
+"""The workers' side of jobs, on SQL: claim, renew, finish, fail, give back, recover.
+
+Every write asks for its lease token and the status `processing` in its WHERE clause: whoever
+has lost the lease changes nothing and is told so.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from mediaconvert.backends.sql import rows
+from mediaconvert.backends.sql.claiming import claim_jobs
+from mediaconvert.backends.sql.driver import Connection, Driver, Row
+from mediaconvert.backends.sql.endings import complete_job, end_as_failed, give_up_or_requeue
+from mediaconvert.backends.sql.transitions import note_transition
+from mediaconvert.model import (
+    ClaimedJob,
+    FailureKind,
+    JobFailure,
+    JobId,
+    JobOutcome,
+    JobStatus,
+    Lease,
+    LeaseState,
+    TriggeredBy,
+)
+
+
+class SqlQueue:
+    """ports.catalog.Queue."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+
+    async def claim(
+        self, worker_id: str, limit: int, lease_seconds: float
+    ) -> tuple[ClaimedJob, ...]:
+        async def body(conn: Connection) -> tuple[ClaimedJob, ...]:
+            return await claim_jobs(conn, worker_id, limit, _microseconds(lease_seconds))
+
+        return await self._driver.write(body)
+
+    async def next_due_seconds(self) -> float | None:
+        async def body(conn: Connection) -> float | None:
+            due = (await conn.fetch_one("next_due"))["due"]
+            return None if due is None else max(0.0, (due - await conn.now_us()) / 1e6)
+
+        return await self._driver.read(body)
+
+    async def renew(
+        self, worker_id: str, leases: Sequence[Lease], lease_seconds: float
+    ) -> dict[JobId, LeaseState]:
+        async def body(conn: Connection) -> dict[JobId, LeaseState]:
+            until = await conn.now_us() + _microseconds(lease_seconds)
+            tokens = rows.dumps([lease.token for lease in leases])
+            held = {row["id"] for row in await conn.fetch("renew", tokens, worker_id, until)}
+            return {
+                lease.job_id: LeaseState.HELD
+                if lease.job_id in held
+                else await _lost_or_canceled(conn, lease.job_id)
+                for lease in leases
+            }
+
+        return await self._driver.write(body)
+
+    async def progress(
+        self,
+        lease: Lease,
+        progress: float,
+        eta_seconds: float | None,
+        steps: Sequence[dict[str, object]],
+    ) -> bool:
+        async def body(conn: Connection) -> bool:
+            percent = min(100.0, max(0.0, progress))
+            eta = eta_seconds if eta_seconds is not None and math.isfinite(eta_seconds) else None
+            changed = await conn.execute(
+                "job_progress", *_fence(lease), percent, eta, rows.mappings(steps)
+            )
+            return changed > 0
+
+        return await self._driver.write(body)
+
+    async def finish(self, lease: Lease, outcome: JobOutcome) -> bool:
+        """As the port says. Finishing once more under the lease that finished the job changes
+        nothing and answers True, for a worker that did not hear the first answer."""
+
+        async def body(conn: Connection) -> bool:
+            job = await conn.fetch_row("job_of_lease", *_fence(lease))
+            if job is None:
+                return False
+            if job["status"] == JobStatus.COMPLETED.value:
+                return True
+            return await complete_job(conn, job, outcome)
+
+        return await self._driver.write(body)
+
+    async def fail(
+        self, lease: Lease, failure: JobFailure, retry_after_seconds: float | None
+    ) -> bool:
+        async def body(conn: Connection) -> bool:
+            job = await _running(conn, lease)
+            if job is None:
+                return False
+            if retry_after_seconds is None:
+                await end_as_failed(conn, job, failure)
+            else:
+                await _retry(conn, lease, job["attempt"], failure, retry_after_seconds)
+            return True
+
+        return await self._driver.write(body)
+
+    async def release(self, lease: Lease, reason: str) -> bool:
+        async def body(conn: Connection) -> bool:
+            if not await conn.execute("job_release", *_fence(lease)):
+                return False
+            await note_transition(
+                conn, lease.job_id, JobStatus.PROCESSING, TriggeredBy.SYSTEM, reason
+            )
+            return True
+
+        return await self._driver.write(body)
+
+    async def recover(
+        self, *, all_running: bool, by: TriggeredBy, message: str
+    ) -> tuple[JobId, ...]:
+        """As the port says; answers those that are pending again."""
+
+        async def body(conn: Connection) -> tuple[JobId, ...]:
+            found = (
+                await conn.fetch("jobs_running")
+                if all_running
+                else await conn.fetch("jobs_expired", await conn.now_us())
+            )
+            return tuple(
+                [row["id"] for row in found if await give_up_or_requeue(conn, row, by, message)]
+            )
+
+        return await self._driver.write(body)
+
+
+def _microseconds(seconds: float) -> int:
+    return round(seconds * 1_000_000)
+
+
+def _fence(lease: Lease) -> tuple[int, str]:
+    return (lease.job_id, lease.token)
+
+
+async def _running(conn: Connection, lease: Lease) -> Row | None:
+    job = await conn.fetch_row("job_of_lease", *_fence(lease))
+    return None if job is None or job["status"] != JobStatus.PROCESSING.value else job
+
+
+async def _lost_or_canceled(conn: Connection, job_id: JobId) -> LeaseState:
+    row = await conn.fetch_row("job_status", job_id)
+    if row is not None and row["status"] == JobStatus.CANCELED.value:
+        return LeaseState.CANCEL
+    return LeaseState.LOST
+
+
+async def _retry(
+    conn: Connection, lease: Lease, attempt: int, failure: JobFailure, after_seconds: float
+) -> None:
+    await conn.execute(
+        "job_retry",
+        *_fence(lease),
+        await conn.now_us() + _microseconds(after_seconds),
+        int(failure.kind is FailureKind.INFRA),
+        int(failure.kind is FailureKind.CRASH),
+    )
+    await note_transition(
+        conn,
+        lease.job_id,
+        JobStatus.PROCESSING,
+        TriggeredBy.WORKER,
+        f"Attempt {attempt} failed and is tried again in {after_seconds:.3g} s: {failure.message}",
+    )

@@ -1,0 +1,162 @@
+"""SQLite as a Driver: one writer, several readers that never wait behind it.
+
+A transaction's body crosses into a thread once and is driven there to its end over a connection
+whose calls never suspend. Commits are durable (WAL, synchronous=FULL). The only module of the
+package that imports sqlite3; knows no table of the catalog.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import trio
+
+from mediaconvert.backends.sql.driver import Body, Row
+from mediaconvert.backends.sql.migrations import Migration, pending
+from mediaconvert.backends.sql.sqlite_session import Session
+from mediaconvert.errors import StartupError, Unavailable
+
+T = TypeVar("T")
+
+# STRICT tables came with 3.37, RETURNING with 3.35.
+_OLDEST = (3, 37, 0)
+# Statements stop themselves at the deadline; what is longer hangs in the disk.
+_GRACE_SECONDS = 1.0
+
+
+class SqliteDriver:
+    """A Driver over one database file; made by `open_sqlite`."""
+
+    def __init__(
+        self,
+        path: Path,
+        queries: Mapping[str, str],
+        *,
+        readers: int,
+        deadline_seconds: float,
+    ) -> None:
+        self._path = path
+        self._deadline_seconds = deadline_seconds
+        self._writers = _Pool([Session(path, queries, is_writer=True)])
+        self._readers = _Pool([Session(path, queries, is_writer=False) for _ in range(readers)])
+        # Threads of its own: the default ones may all be busy writing blobs.
+        self._threads = trio.CapacityLimiter(1 + readers)
+
+    async def write(self, body: Body[T]) -> T:
+        """As Driver.write. Waiting for the writer can be cancelled; from then on it is
+        shielded, and ends at the deadline (twice it, with the wait) as Unavailable."""
+        return await self._transact(self._writers, body)
+
+    async def read(self, body: Body[T]) -> T:
+        """As Driver.read: a snapshot that no write waits for, nor waits for a write."""
+        return await self._transact(self._readers, body)
+
+    async def _transact(self, pool: _Pool, body: Body[T]) -> T:
+        session = await pool.take(self._deadline_seconds)
+        return await self._in_thread(
+            lambda: session.transact(body, self._deadline_seconds), lambda: pool.put(session)
+        )
+
+    async def _in_thread(self, work: Callable[[], T], release: Callable[[], None]) -> T:
+        token = trio.lowlevel.current_trio_token()
+
+        def run() -> T:
+            try:
+                return work()
+            finally:
+                # By the thread itself: when it hangs in the disk and is given up below, the
+                # session stays taken until the disk has answered.
+                with contextlib.suppress(trio.RunFinishedError):
+                    token.run_sync_soon(release)
+
+        limit = trio.current_time() + self._deadline_seconds + _GRACE_SECONDS
+        with trio.CancelScope(shield=True, deadline=limit):
+            return await trio.to_thread.run_sync(run, abandon_on_cancel=True, limiter=self._threads)
+        raise Unavailable(
+            f"the disk under {self._path.name} did not answer within "
+            f"{self._deadline_seconds:g} s; it is not known whether the change was made"
+        )
+
+    async def migrate(self, migrations: Sequence[Migration]) -> None:
+        """Bring the schema up to date. Raises StartupError for a schema that is too new."""
+        session = await self._writers.take(math.inf)
+
+        def run() -> None:
+            applied = session.schema_version()
+            for migration in pending(migrations, applied, f"the database {self._path}"):
+                session.apply(migration.version, migration.name, migration.statements)
+
+        try:
+            await trio.to_thread.run_sync(run)
+        finally:
+            self._writers.put(session)
+
+    async def close(self) -> None:
+        """Close what is idle or becomes so within the deadline; what hangs in the disk is
+        left to the end of the process."""
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + self._deadline_seconds):
+            for pool in (self._readers, self._writers):
+                for _ in range(pool.size):
+                    session = await pool.take(math.inf)
+                    await trio.to_thread.run_sync(session.close)
+
+
+class _Pool:
+    """Sessions that are lent to one transaction each, first come first served."""
+
+    def __init__(self, sessions: list[Session]) -> None:
+        self.size = len(sessions)
+        self._idle = sessions
+        self._free = trio.Semaphore(len(sessions))
+
+    async def take(self, within_seconds: float) -> Session:
+        with trio.move_on_after(within_seconds) as waiting:
+            await self._free.acquire()
+        if waiting.cancelled_caught:
+            raise Unavailable("the catalog is overloaded; nothing was changed")
+        # The one used last: its page cache is the warmest.
+        return self._idle.pop()
+
+    def put(self, session: Session) -> None:
+        self._idle.append(session)
+        self._free.release()
+
+
+@contextlib.asynccontextmanager
+async def open_sqlite(
+    path: Path,
+    queries: Mapping[str, str],
+    migrations: Sequence[Migration],
+    *,
+    readers: int = 4,
+    deadline_seconds: float = 5.0,
+) -> AsyncIterator[SqliteDriver]:
+    """The database file at `path`, made and brought up to date where needed. Raises
+    StartupError where it cannot be opened or is newer than the program."""
+    if sqlite3.sqlite_version_info < _OLDEST:
+        raise StartupError(
+            f"this Python's SQLite is {sqlite3.sqlite_version}; 3.37 or newer is needed"
+        )
+    driver = SqliteDriver(path, queries, readers=readers, deadline_seconds=deadline_seconds)
+    try:
+        try:
+            # Ours alone, and SQLite gives its -wal and -shm files the same mode.
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            await driver.migrate(migrations)
+        except (OSError, sqlite3.Error, Unavailable) as error:
+            raise StartupError(
+                f"the database {path} cannot be opened: {error}; check the folder, its "
+                "permissions and its disk, or restore a backup"
+            ) from error
+        yield driver
+    finally:
+        await driver.close()
+
+
+__all__ = ["Row", "SqliteDriver", "open_sqlite"]

@@ -1,0 +1,236 @@
+"""One SQLite connection and the transactions on it, one after another, in whatever thread.
+
+Opened at first use and opened again when an error left it unusable. Turns SQLite's errors into
+the domain's. Called by `sqlite.py` only; never touches the event loop.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from mediaconvert.backends.sql.driver import Body, Connection, Param, UniqueViolation
+from mediaconvert.errors import InvalidRequest, StorageFull, Unavailable
+
+T = TypeVar("T")
+
+_CLOCK = "clock"
+"""The one named query that the driver itself calls."""
+
+# How often a running statement looks at the clock: some 10,000 of SQLite's steps take well
+# under a millisecond.
+_STEPS_BETWEEN_LOOKS = 10_000
+
+# SQLite's integers (and PostgreSQL's bigint).
+_LEAST, _GREATEST = -(1 << 63), (1 << 63) - 1
+
+_UNIQUE = frozenset(
+    (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY),
+)
+
+
+class Session:
+    def __init__(self, path: Path, queries: Mapping[str, str], *, is_writer: bool) -> None:
+        self._path = path
+        self._queries = queries
+        self._is_writer = is_writer
+        self._raw: sqlite3.Connection | None = None
+        self._stop_at = 0.0
+
+    def transact(self, body: Body[T], deadline_seconds: float) -> T:
+        """Run a body to its end and commit, or roll back and raise what it raised."""
+        self._stop_at = time.monotonic() + deadline_seconds
+        try:
+            raw = self._open()
+            # IMMEDIATE takes the write lock at once: a body never finds after its first read
+            # that somebody else has written.
+            raw.execute("begin immediate" if self._is_writer else "begin")
+            try:
+                result = _drive(body, _SqliteConnection(raw, self._queries, self._stop_at))
+                raw.execute("commit")
+            except BaseException:
+                self._roll_back(raw)
+                raise
+        except UnicodeEncodeError as error:
+            raise InvalidRequest(
+                f"the text {error.object!r} holds half a surrogate pair; send valid Unicode"
+            ) from error
+        except sqlite3.Error as error:
+            failure = _translated(error)
+            if isinstance(failure, Unavailable):
+                # The next transaction starts on a fresh connection.
+                self.close()
+            raise failure from error
+        return result
+
+    def schema_version(self) -> int:
+        """0 for a new file."""
+        self._stop_at = float("inf")
+        raw = self._open()
+        raw.execute(
+            "create table if not exists schema_migrations (version integer primary key,"
+            " name text not null) strict"
+        )
+        row = raw.execute("select coalesce(max(version), 0) from schema_migrations").fetchone()
+        return int(row[0])
+
+    def apply(self, version: int, name: str, statements: Sequence[str]) -> None:
+        """Change the schema and note it, in one transaction."""
+        self._stop_at = float("inf")
+        raw = self._open()
+        raw.execute("begin immediate")
+        try:
+            for statement in statements:
+                raw.execute(statement)
+            raw.execute("insert into schema_migrations values (?1, ?2)", (version, name))
+            raw.execute("commit")
+        except BaseException:
+            self._roll_back(raw)
+            raise
+
+    def close(self) -> None:
+        raw, self._raw = self._raw, None
+        if raw is not None:
+            with contextlib.suppress(sqlite3.Error):
+                raw.close()
+
+    def _open(self) -> sqlite3.Connection:
+        if self._raw is not None:
+            return self._raw
+        raw = sqlite3.connect(
+            self._path,
+            timeout=5.0,
+            isolation_level=None,  # transactions are begun and ended here, in so many words
+            check_same_thread=False,  # used by one thread at a time, not always the same
+            cached_statements=512,  # all of our queries stay prepared
+        )
+        raw.row_factory = sqlite3.Row
+        raw.execute("pragma journal_mode = wal")
+        # In WAL only FULL syncs at every commit: an acknowledged one survives power loss.
+        raw.execute("pragma synchronous = full")
+        raw.execute("pragma foreign_keys = on")
+        raw.execute("pragma temp_store = memory")
+        raw.execute("pragma cache_size = -8192")  # 8 MiB; with four readers at most 40 in all
+        if not self._is_writer:
+            raw.execute("pragma query_only = on")
+        raw.set_progress_handler(self._look_at_clock, _STEPS_BETWEEN_LOOKS)
+        self._raw = raw
+        return raw
+
+    def _look_at_clock(self) -> int:
+        # Anything but 0 interrupts the statement. In the statement's own thread, unlike
+        # Connection.interrupt(), which from outside can hit the next transaction instead.
+        return int(time.monotonic() > self._stop_at)
+
+    def _roll_back(self, raw: sqlite3.Connection) -> None:
+        try:
+            if raw.in_transaction:
+                # An expired deadline would interrupt this too.
+                self._stop_at = float("inf")
+                raw.execute("rollback")
+        except sqlite3.Error:
+            # Closing rolls back whatever is left; the next transaction opens anew.
+            self.close()
+
+
+class _SqliteConnection:
+    """A driver.Connection whose calls are over when they return, so that they never suspend."""
+
+    def __init__(self, raw: sqlite3.Connection, queries: Mapping[str, str], stop_at: float) -> None:
+        self._raw = raw
+        self._queries = queries
+        self._stop_at = stop_at
+        self._now_us: int | None = None
+
+    async def fetch(self, query: str, *params: Param) -> Sequence[sqlite3.Row]:
+        return self._run(query, params).fetchall()
+
+    async def fetch_row(self, query: str, *params: Param) -> sqlite3.Row | None:
+        # All rows, not the first: a statement that is not run to its end would go on living
+        # (and one with RETURNING might not have made all of its changes).
+        rows = self._run(query, params).fetchall()
+        return rows[0] if rows else None
+
+    async def fetch_one(self, query: str, *params: Param) -> sqlite3.Row:
+        row: sqlite3.Row = self._run(query, params).fetchall()[0]
+        return row
+
+    async def execute(self, query: str, *params: Param) -> int:
+        return self._run(query, params).rowcount
+
+    async def execute_many(self, query: str, rows: Iterable[Sequence[Param]]) -> None:
+        self._check_deadline()
+        with _unique_violations():
+            self._raw.executemany(self._queries[query], rows)
+
+    async def now_us(self) -> int:
+        if self._now_us is None:
+            self._now_us = int(self._run(_CLOCK, ()).fetchall()[0][0])
+        return self._now_us
+
+    def _run(self, query: str, params: Sequence[Param]) -> sqlite3.Cursor:
+        self._check_deadline()
+        text = self._queries[query]
+        with _unique_violations():
+            try:
+                return self._raw.execute(text, params)
+            except OverflowError:
+                # An id or an offset that no row can have: as good as the greatest there is.
+                return self._raw.execute(text, [_in_range(param) for param in params])
+
+    def _check_deadline(self) -> None:
+        if time.monotonic() > self._stop_at:
+            raise Unavailable("the catalog took too long; nothing was changed")
+
+
+def _in_range(param: Param) -> Param:
+    return max(_LEAST, min(_GREATEST, param)) if isinstance(param, int) else param
+
+
+@contextlib.contextmanager
+def _unique_violations() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.IntegrityError as error:
+        if error.sqlite_errorcode in _UNIQUE:
+            raise UniqueViolation(str(error)) from error
+        raise
+
+
+def _drive(body: Body[T], connection: Connection) -> T:
+    coroutine = body(connection)
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        result: T = done.value
+        return result
+    coroutine.close()
+    raise RuntimeError("a transaction's body may await nothing but its connection")
+
+
+def _translated(error: sqlite3.Error) -> Exception:
+    """What SQLite's failure means to a caller; mistakes in our SQL stay what they are."""
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is None:
+        return error
+    primary = code & 0xFF  # the rest tells the kinds of I/O error apart
+    if primary == sqlite3.SQLITE_FULL:
+        return StorageFull()
+    if primary == sqlite3.SQLITE_INTERRUPT:
+        return Unavailable("the catalog took too long; nothing was changed")
+    if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return Unavailable("the catalog is in use by another program; nothing was changed")
+    if primary in (
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_NOMEM,
+    ):
+        return Unavailable(f"the catalog's file cannot be used: {error}", 5)
+    return error

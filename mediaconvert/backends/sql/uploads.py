@@ -1,0 +1,190 @@
+"""Multipart uploads, on SQL: completing one moves names, never bytes."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+
+from mediaconvert.backends.sql import rows
+from mediaconvert.backends.sql.buckets import owned_bucket
+from mediaconvert.backends.sql.driver import Connection, Driver, Row
+from mediaconvert.backends.sql.listing import list_uploads
+from mediaconvert.backends.sql.versions import commit_object, load_object
+from mediaconvert.errors import UploadNotFound
+from mediaconvert.model import (
+    BucketRef,
+    Committed,
+    Conditions,
+    ListQuery,
+    NewObject,
+    ObjectHeaders,
+    Part,
+    Segment,
+    Upload,
+    UploadPage,
+    VersionId,
+)
+
+# How long a repeated CompleteMultipartUpload is answered as the first was.
+REMEMBERED_US = 7 * 24 * 3600 * 1_000_000
+_MAX_PARTS = 10_000
+"""S3: parts are numbered 1 to 10,000."""
+
+
+class SqlUploads:
+    """ports.catalog.Uploads."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+
+    async def create(
+        self,
+        ref: BucketRef,
+        key: str,
+        headers: ObjectHeaders,
+        pipeline: VersionId | None,
+        checksum_algorithm: str | None,
+        checksum_type: str | None,
+    ) -> Upload:
+        async def body(conn: Connection) -> Upload:
+            bucket = await owned_bucket(conn, ref)
+            now = await conn.now_us()
+            # 16 digits of time keep the order of ids that of creation until the year 2 million.
+            upload_id = f"{now:016x}{secrets.token_hex(16)}"
+            await conn.execute(
+                "upload_add",
+                upload_id,
+                bucket.id,
+                key,
+                *rows.header_params(headers),
+                checksum_algorithm,
+                checksum_type,
+                pipeline,
+                now,
+            )
+            return Upload(
+                upload_id, bucket.id, key, headers, checksum_algorithm, checksum_type, now
+            )
+
+        return await self._driver.write(body)
+
+    async def get(self, ref: BucketRef, key: str, upload_id: str) -> Upload:
+        async def body(conn: Connection) -> Upload:
+            return rows.upload(await _open_upload(conn, ref, key, upload_id))
+
+        return await self._driver.read(body)
+
+    async def put_part(self, ref: BucketRef, key: str, upload_id: str, part: Part) -> None:
+        async def body(conn: Connection) -> None:
+            await _open_upload(conn, ref, key, upload_id)
+            now = await conn.now_us()
+            await conn.execute("garbage_of_part", upload_id, part.number, now)
+            await conn.execute("part_delete", upload_id, part.number)
+            await conn.execute(
+                "part_add",
+                upload_id,
+                part.number,
+                part.size,
+                part.md5,
+                *rows.checksum_params(part.checksum),
+                now,
+            )
+            await conn.execute_many(
+                "part_add_segment",
+                [
+                    (upload_id, part.number, position, each.blob_id, each.offset, each.size)
+                    for position, each in enumerate(part.segments)
+                ],
+            )
+            await conn.execute("garbage_keep_part", upload_id, part.number)
+
+        await self._driver.write(body)
+
+    async def list_parts(
+        self, ref: BucketRef, key: str, upload_id: str, after: int, limit: int
+    ) -> tuple[Part, ...]:
+        async def body(conn: Connection) -> tuple[Part, ...]:
+            await _open_upload(conn, ref, key, upload_id)
+            return await _parts(conn, upload_id, after, limit)
+
+        return await self._driver.read(body)
+
+    async def list(self, ref: BucketRef, query: ListQuery, after_upload_id: str) -> UploadPage:
+        async def body(conn: Connection) -> UploadPage:
+            bucket = await owned_bucket(conn, ref)
+            return await list_uploads(conn, bucket.id, query, after_upload_id)
+
+        return await self._driver.read(body)
+
+    async def complete(
+        self,
+        ref: BucketRef,
+        key: str,
+        upload_id: str,
+        assemble: Callable[[Upload, Sequence[Part]], NewObject],
+        conditions: Conditions,
+    ) -> Committed:
+        async def body(conn: Connection) -> Committed:
+            bucket = await owned_bucket(conn, ref)
+            row = await _any_upload(conn, bucket.id, key, upload_id)
+            if row["state"] == "completed":
+                return await _completed_before(conn, row)
+            new = assemble(rows.upload(row), await _parts(conn, upload_id, 0, _MAX_PARTS))
+            committed = await commit_object(conn, bucket, new, conditions, row["version_id"])
+            now = await conn.now_us()
+            await conn.execute(
+                "upload_complete", upload_id, now, committed.object.id, committed.job_id
+            )
+            # The object's segments are there by now: only parts that it left out are garbage.
+            await conn.execute("garbage_of_upload", upload_id, now)
+            await conn.execute("parts_delete", upload_id)
+            return committed
+
+        return await self._driver.write(body)
+
+    async def abort(self, ref: BucketRef, key: str, upload_id: str) -> None:
+        async def body(conn: Connection) -> None:
+            await _open_upload(conn, ref, key, upload_id)
+            await abort_upload(conn, upload_id)
+
+        await self._driver.write(body)
+
+
+async def abort_upload(conn: Connection, upload_id: str) -> None:
+    """Forget an open upload and its parts, whose blobs become garbage."""
+    await conn.execute("garbage_of_upload", upload_id, await conn.now_us())
+    await conn.execute("upload_abort", upload_id)
+
+
+async def _any_upload(conn: Connection, bucket_id: int, key: str, upload_id: str) -> Row:
+    row = await conn.fetch_row("upload_get", upload_id, bucket_id, key)
+    if row is None:
+        raise UploadNotFound(upload_id)
+    return row
+
+
+async def _open_upload(conn: Connection, ref: BucketRef, key: str, upload_id: str) -> Row:
+    bucket = await owned_bucket(conn, ref)
+    row = await _any_upload(conn, bucket.id, key, upload_id)
+    if row["state"] != "open":
+        raise UploadNotFound(upload_id)
+    return row
+
+
+async def _completed_before(conn: Connection, upload: Row) -> Committed:
+    """The first answer once more, for a client that did not hear it."""
+    row = await conn.fetch_row("object_current", upload["bucket_id"], upload["key"])
+    is_recent = upload["completed_at"] > await conn.now_us() - REMEMBERED_US
+    if row is None or row["id"] != upload["object_id"] or not is_recent:
+        raise UploadNotFound(upload["id"])
+    return Committed(await load_object(conn, row, with_job=True), upload["job_id"])
+
+
+async def _parts(conn: Connection, upload_id: str, after: int, limit: int) -> tuple[Part, ...]:
+    found = await conn.fetch("parts_page", upload_id, after, limit)
+    if not found:
+        return ()
+    segments: dict[int, list[Segment]] = {row["number"]: [] for row in found}
+    for row in await conn.fetch("parts_segments", upload_id, after, found[-1]["number"]):
+        segments[row["number"]].append(rows.segment(row))
+    return tuple(rows.part(row, segments[row["number"]]) for row in found)

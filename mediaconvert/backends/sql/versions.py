@@ -1,0 +1,135 @@
+"""Stored versions of keys: making one current, detaching the old one, purging what nobody reads.
+
+The rules that uploads, copies, multipart completions, deletions and finished jobs share. Called
+inside their transactions; checks no ownership: whoever calls has resolved the bucket.
+"""
+
+from __future__ import annotations
+
+from mediaconvert.backends.sql import rows
+from mediaconvert.backends.sql.driver import Connection, Row
+from mediaconvert.backends.sql.transitions import NewJob, submit_job
+from mediaconvert.conditions import check_write
+from mediaconvert.errors import ObjectNotFound
+from mediaconvert.model import (
+    Bucket,
+    Committed,
+    Conditions,
+    JobStatus,
+    NewObject,
+    ObjectId,
+    StoredObject,
+    VersionId,
+)
+
+
+async def commit_object(
+    conn: Connection,
+    bucket: Bucket,
+    new: NewObject,
+    conditions: Conditions,
+    pipeline: VersionId | None,
+) -> Committed:
+    """Make `new` the key's object if the conditions hold, and submit its job if it has one.
+    Raises PreconditionFailed, ObjectNotFound (If-Match on a missing key), PipelineNotFound."""
+    current = await conn.fetch_row("object_current", bucket.id, new.key)
+    if current is None and conditions.if_match is not None:
+        raise ObjectNotFound(new.key)
+    check_current(conditions, current)
+    object_id = await replace_object(conn, bucket.id, new, current)
+    job_id = None
+    if pipeline is not None:
+        job_id = await submit_job(
+            conn,
+            NewJob(
+                user_id=bucket.owner_id,
+                bucket_id=bucket.id,
+                bucket_name=bucket.name,
+                source_id=object_id,
+                source_key=new.key,
+                source_size=new.size,
+                source_content_type=new.headers.content_type,
+                version_id=pipeline,
+                message="The upload was accepted.",
+            ),
+        )
+    stored = StoredObject(
+        id=object_id,
+        bucket_id=bucket.id,
+        key=new.key,
+        size=new.size,
+        etag=new.etag,
+        headers=new.headers,
+        segments=new.segments,
+        checksum=new.checksum,
+        parts=new.parts,
+        created_at_us=await conn.now_us(),
+        job_id=job_id,
+        job_status=None if job_id is None else JobStatus.PENDING,
+        job_progress=None if job_id is None else 0.0,
+    )
+    return Committed(stored, job_id)
+
+
+def check_current(conditions: Conditions, current: Row | None) -> None:
+    """`check_write` against a key's current row, or none. Raises PreconditionFailed."""
+    if current is None:
+        check_write(conditions, None)
+    else:
+        check_write(conditions, current["etag"], current["created_at"] // 1_000_000)
+
+
+async def replace_object(
+    conn: Connection, bucket_id: int, new: NewObject, current: Row | None
+) -> ObjectId:
+    """Put `new` in the place of the key's current row, whatever that is."""
+    now = await conn.now_us()
+    if current is not None:
+        await conn.execute("object_detach", current["id"], now)
+    row = await conn.fetch_one(
+        "object_add",
+        bucket_id,
+        new.key,
+        new.size,
+        new.etag,
+        *rows.header_params(new.headers),
+        *rows.checksum_params(new.checksum),
+        rows.part_infos(new.parts),
+        now,
+    )
+    object_id: ObjectId = row["id"]
+    await conn.execute_many(
+        "object_add_segment",
+        [
+            (object_id, position, segment.blob_id, segment.offset, segment.size)
+            for position, segment in enumerate(new.segments)
+        ],
+    )
+    if current is not None:
+        # After the new segments are there: a copy onto itself goes on using the old blobs.
+        await purge_unread(conn, current["id"])
+    return object_id
+
+
+async def detach_object(conn: Connection, object_id: ObjectId) -> None:
+    """Make a current object invisible, and purge it unless an unended job reads it."""
+    await conn.execute("object_detach", object_id, await conn.now_us())
+    await purge_unread(conn, object_id)
+
+
+async def purge_unread(conn: Connection, object_id: ObjectId) -> bool:
+    """Delete a detached object that no unended job reads; blobs that nothing else refers to
+    become garbage. Anything else is left alone."""
+    if await conn.fetch_row("object_unread", object_id) is None:
+        return False
+    await conn.execute("garbage_of_object", object_id, await conn.now_us())
+    await conn.execute("object_delete", object_id)
+    return True
+
+
+async def load_object(conn: Connection, row: Row, *, with_job: bool) -> StoredObject:
+    """A row of `objects` with its segments and, where wanted, its newest job."""
+    object_id: ObjectId = row["id"]
+    segments = await conn.fetch("object_segments", object_id)
+    job = await conn.fetch_row("object_newest_job", object_id) if with_job else None
+    return rows.stored_object(row, segments, job)
