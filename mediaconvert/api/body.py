@@ -25,8 +25,8 @@ class RequestBody:
 
     `async for piece in body` yields non-empty pieces of at most 1 MiB as they came over the
     wire, `aws-chunked` framing included. Iterating raises BodyTooLarge (before anything is
-    read where the client declared the length), IncompleteBody, and SlowClient where the client
-    sends slower than the minimum rate. When the client disconnects, the handler is cancelled.
+    read where the client declared the length) and IncompleteBody. When the client disconnects,
+    or the server cuts it because it sends too slowly, the handler is cancelled.
     """
 
     def __init__(

@@ -13,7 +13,6 @@ import trio
 
 from mediaconvert.api.asgi import ClientDisconnected, Receive, Scope
 from mediaconvert.api.body import RequestBody, declared_length, receive_source
-from mediaconvert.errors import SlowClient
 
 Handler = Callable[[RequestBody], Awaitable[None]]
 
@@ -57,18 +56,13 @@ class _Pump:
         self._receive = receive
         self._scope = scope
         self._send, self._pieces = trio.open_memory_channel[bytes](0)
-        self._failure: SlowClient | None = None
         self.wanted = trio.Event()
 
     async def run(self) -> None:
         await self.wanted.wait()
         async with self._send:
-            try:
-                while (piece := await self._source()) is not None:
-                    await self._send.send(piece)
-            except SlowClient as error:
-                self._failure = error
-                return
+            while (piece := await self._source()) is not None:
+                await self._send.send(piece)
         while (await self._receive())["type"] != "http.disconnect":
             pass
         await self._disconnected()
@@ -78,8 +72,6 @@ class _Pump:
         try:
             return await self._pieces.receive()
         except trio.EndOfChannel:
-            if self._failure is not None:
-                raise self._failure from None
             return None
 
     async def _disconnected(self) -> None:
