@@ -9,18 +9,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import trio
 
-from mediaconvert.errors import JobError, MediaInputError
-from mediaconvert.media import Command, FfmpegCommand, ImagingCommand, Limits, MediaInfo, StepPlan
+from mediaconvert.errors import JobError
+from mediaconvert.media import (
+    Command,
+    CommandResult,
+    FfmpegCommand,
+    ImagingCommand,
+    Limits,
+    MediaInfo,
+    StepPlan,
+)
 from mediaconvert.media import Progress as CommandProgress
 from mediaconvert.pipeline import Pipeline, Step
 from mediaconvert.pipeline.planner import plan_step
 from mediaconvert.ports.tools import Tools
 from mediaconvert.workers.manifest import CommandRecord
-from mediaconvert.workers.outputs import OutputFile, accept_output
+from mediaconvert.workers.outputs import OutputFile, accept_output, check_length
 from mediaconvert.workers.progress import EngineProgress, ProgressBoard
 from mediaconvert.workers.workspace import Workspace
 
@@ -49,7 +58,6 @@ class _StepRun:
     """One step under way: dependents wait for `done` and read `files`."""
 
     step: Step
-    position: int
     done: trio.Event = field(default_factory=trio.Event)
     files: tuple[OutputFile, ...] = ()
     commands: tuple[CommandRecord, ...] = ()
@@ -88,11 +96,11 @@ class _PipelineRun:
         self._tools = tools
         self._limits = limits
         self._on_progress = on_progress
-        self._board = ProgressBoard([(step.id, step.operation) for step in pipeline.steps])
-        self._runs = {s.id: _StepRun(s, n) for n, s in enumerate(pipeline.steps)}
+        steps = sorted(pipeline.steps, key=lambda step: step.position)
+        self._board = ProgressBoard([(step.id, step.operation) for step in steps])
+        self._runs = {step.id: _StepRun(step) for step in steps}
         self._places = trio.CapacityLimiter(STEPS_AT_ONCE)
         self._failure: JobError | None = None
-        self._names: set[str] = set()
 
     async def run(self) -> EngineResult:
         probe = await self._probe_source()
@@ -121,7 +129,9 @@ class _PipelineRun:
             if run.step.source is not None:
                 before = self._runs[run.step.source]
                 await before.done.wait()
-                source, info = before.files[0].path, before.files[0].info
+                made = {file.output_name: file for file in before.files}
+                file = made[run.step.source_output or before.step.output]
+                source, info = file.path, file.info
             async with self._places:
                 await self._work(run, source, info)
         except JobError as error:
@@ -136,17 +146,22 @@ class _PipelineRun:
         step_id = run.step.id
         self._board.start(step_id, input_bytes=info.size_bytes, now=trio.current_time())
         self._report()
-        plan = plan_step(run.step, info)
-        self._take_names(plan)
+        plan = plan_step(run.step, info, threads=self._limits.threads)
         self._board.weigh(step_id, sum(cost(command) for command in plan.commands))
-        out_dir = await self._workspace.step_folder(run.position)
-        run.commands = await self._run_commands(plan, source, info, out_dir)
-        run.files = tuple(
-            [
-                await accept_output(planned, out_dir, step_id, self._tools, self._limits)
-                for planned in plan.files
-            ]
+        out_dir = await self._workspace.step_folder(run.step.position)
+        results = await self._run_commands(plan, source, info, out_dir)
+        run.commands = tuple(
+            CommandRecord(step_id, r.tool, r.argv, plan.reasons, r.wall_seconds) for r in results
         )
+        accepted = [
+            await accept_output(planned, out_dir, step_id, self._tools, self._limits)
+            for planned in plan.files
+        ]
+        for command, result in zip(plan.commands, results, strict=True):
+            if isinstance(command, FfmpegCommand):
+                made = [file for file in accepted if file.path.name in command.output_names]
+                check_length(command, result, made, self._limits)
+        run.files = tuple(accepted)
         self._board.complete(
             step_id,
             output_bytes=sum(file.size for file in run.files),
@@ -158,49 +173,32 @@ class _PipelineRun:
 
     async def _run_commands(
         self, plan: StepPlan, source: Path, info: MediaInfo, out_dir: Path
-    ) -> tuple[CommandRecord, ...]:
-        records = []
+    ) -> list[CommandResult]:
+        results = []
         total = sum(cost(command) for command in plan.commands)
         before = 0.0
         for command in plan.commands:
             share = cost(command) / total
-
-            def advance(
-                progress: CommandProgress, before: float = before, share: float = share
-            ) -> None:
-                # What a single command still needs is what the step needs.
-                eta = progress.eta_seconds if len(plan.commands) == 1 else None
-                self._board.advance(plan.step_id, before + share * progress.fraction, eta)
-                self._report()
-
             result = await self._tools.run(
                 command,
                 source=source,
                 info=info,
                 out_dir=out_dir,
                 limits=self._limits,
-                on_progress=advance,
+                on_progress=partial(self._advance, plan, before, share),
             )
+            results.append(result)
             before += share
             self._board.advance(plan.step_id, before, None)
-            records.append(
-                CommandRecord(
-                    plan.step_id, result.tool, result.argv, plan.reasons, result.wall_seconds
-                )
-            )
-        return tuple(records)
+        return results
 
-    def _take_names(self, plan: StepPlan) -> None:
-        """Two steps with one output are refused when a pipeline is saved; numbered names
-        (`frame-{n}.jpg`) are known only now."""
-        for planned in plan.files:
-            if planned.output_name in self._names:
-                raise MediaInputError(
-                    "duplicate_output",
-                    f"two outputs of the pipeline would be called '{planned.output_name}'; "
-                    "give one of the steps another output name",
-                )
-            self._names.add(planned.output_name)
+    def _advance(
+        self, plan: StepPlan, before: float, share: float, progress: CommandProgress
+    ) -> None:
+        # What a single command still needs is what the step needs.
+        eta = progress.eta_seconds if len(plan.commands) == 1 else None
+        self._board.advance(plan.step_id, before + share * progress.fraction, eta)
+        self._report()
 
     def _close(self) -> None:
         self._board.skip_unfinished(trio.current_time())

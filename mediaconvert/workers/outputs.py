@@ -11,14 +11,21 @@ import codecs
 import hashlib
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import trio
 
 from mediaconvert.errors import JobError, LimitExceeded, MediaInputError
-from mediaconvert.media import Limits, MediaInfo, MediaKind, PlannedFile
+from mediaconvert.media import (
+    CommandResult,
+    FfmpegCommand,
+    Limits,
+    MediaInfo,
+    MediaKind,
+    PlannedFile,
+)
 from mediaconvert.model import FailureKind
 from mediaconvert.ports.tools import Tools
 from mediaconvert.workers.workspace import surroundings
@@ -58,6 +65,37 @@ async def accept_output(
     return OutputFile(
         path, planned.output_name, step_id, info, planned.content_type, size, md5, sha256
     )
+
+
+def check_length(
+    command: FfmpegCommand, result: CommandResult, files: Sequence[OutputFile], limits: Limits
+) -> None:
+    """Refuses what ffmpeg cut short and calls a success: it answers 0 when the input ends in
+    the middle (measured: half an mp4 with its index in front becomes half a film) and when
+    the output reaches its `-fs`. Raises MediaInputError `broken_file` or LimitExceeded."""
+    expected = command.expected_seconds
+    for file in files:
+        made = file.info.duration_seconds
+        if expected is None or made is None:
+            continue
+        # Rounding to whole frames and sound packets is far below a quarter of a second.
+        if made >= expected - max(0.25, 0.02 * expected):
+            continue
+        if file.size >= 0.9 * limits.output_bytes:
+            raise LimitExceeded(
+                "limit_output",
+                f"the output '{file.output_name}' is larger than the {limits.output_bytes} bytes "
+                "that a step may write",
+                result.log,
+            )
+        if result.log:
+            # Errors were reported on the way. Without any, the tracks merely differ in length.
+            raise MediaInputError(
+                "broken_file",
+                f"the file is damaged or cut off: of {expected:.1f} seconds that it announces "
+                f"only {made:.1f} can be read",
+                result.log,
+            )
 
 
 def bad_output(planned: PlannedFile, reason: str, log: tuple[str, ...] = ()) -> MediaInputError:

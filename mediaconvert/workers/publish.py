@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 
 import trio
 
-from mediaconvert.errors import MediaInputError
 from mediaconvert.model import (
     BlobId,
     ClaimedJob,
@@ -46,13 +45,8 @@ async def adopt_outputs(
     adopted: Adopted,
 ) -> JobOutcome:
     """Every output and then the manifest, durable in the store and noted in `adopted` one by
-    one. Raises Unavailable, StorageFull, InfrastructureFailure."""
-    if any(file.output_name == manifest.NAME for file in result.files):
-        raise MediaInputError(
-            "reserved_output_name",
-            f"an output may not be called '{manifest.NAME}', which the service writes beside "
-            "the outputs; choose another name in the pipeline",
-        )
+    one. Raises Unavailable, StorageFull, InfrastructureFailure. That no output is called as the
+    manifest is checked when the pipeline is parsed."""
     folder = f"results/job-{job.id}/"
     outputs = []
     for file in result.files:
