@@ -82,7 +82,7 @@ class FfmpegCommand:
     """One run of ffmpeg.
 
     `input_arguments` come before `-i input` and `output_arguments` after it; the last of the
-    output arguments is the output's name below `out/`. The fixed, safe part of the command
+    output arguments is the output as the child sees it, `out/0.mp4`. The fixed, safe part of the command
     line (`-nostdin`, whitelists, the forced demuxer, limits, `-progress`) is added by
     `tools.ffmpeg` and is not the planner's business.
     """
