@@ -1,7 +1,150 @@
-"""The one ASGI application that the server runs: tells REST from S3 and hands over."""
+"""The one ASGI application that the server runs: which door, and whether it is still open.
+
+Gives each request its id, refuses undecodable paths, refuses everything while draining but
+/health and /ready, counts what is under way and logs one line a request. Knows nothing of what
+either door does behind it.
+"""
 
 from __future__ import annotations
 
-from mediaconvert.api.doors import RESERVED_NAMES
+from typing import Protocol
+from urllib.parse import unquote_to_bytes
 
-__all__ = ["RESERVED_NAMES"]
+import trio
+
+from mediaconvert.api.access_log import AccessRecord
+from mediaconvert.api.asgi import App, Receive, Scope, Send, header
+from mediaconvert.api.doors import RESERVED_NAMES, Door, door_of, refusal_body
+from mediaconvert.api.refusals import new_request_id
+from mediaconvert.api.request_head import BadRequest
+
+__all__ = ["RESERVED_NAMES", "Gateway", "RequestMetrics"]
+
+DRAIN_RETRY_SECONDS = 5
+_OPEN_WHILE_DRAINING = frozenset({b"/health", b"/ready"})
+
+
+class RequestMetrics(Protocol):
+    """What of `metrics.Metrics` the gateway feeds."""
+
+    def request(self, door: str, method: str, status: int, seconds: float) -> None: ...
+    def bytes_received(self, door: str, size: int) -> None: ...
+    def bytes_sent(self, door: str, size: int) -> None: ...
+
+
+class Gateway:
+    """ASGI application of types `http` and `lifespan`; the latter is the REST side's.
+
+    `domain` is `s3.domain`. `metrics` is told of every request of both doors, once.
+    """
+
+    def __init__(
+        self, rest_app: App, s3_app: App, *, domain: str = "", metrics: RequestMetrics | None = None
+    ) -> None:
+        self._apps = {Door.REST: rest_app, Door.S3: s3_app}
+        self._domain = domain
+        self._metrics = metrics
+        self._under_way = 0
+        self._draining = False
+        self._all_done = trio.Event()
+
+    @property
+    def under_way(self) -> int:
+        """Requests that have not been answered to their end."""
+        return self._under_way
+
+    @property
+    def draining(self) -> bool:
+        return self._draining
+
+    def begin_drain(self) -> None:
+        """From now on answer 503 with Retry-After and `Connection: close`, save /health and
+        /ready. Requests under way go on. Idempotent."""
+        self._draining = True
+        if not self._under_way:
+            self._all_done.set()
+
+    async def wait_drained(self) -> None:
+        """Until nothing that was under way when the drain began is; wait with a deadline."""
+        await self._all_done.wait()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._apps[Door.REST](scope, receive, send)
+            return
+        assert scope["type"] == "http"  # the server upgrades nothing
+        door = door_of(scope["raw_path"], header(scope, b"host"), self._domain)
+        state = scope.setdefault("state", {})
+        record = AccessRecord(scope, door, state.setdefault("request_id", new_request_id()))
+        refusal = self._refusal(door, scope["raw_path"])
+        if refusal is None:
+            await self._pass_on(scope, record, receive, send)
+        else:
+            await self._answer(refusal, scope, record, send)
+
+    async def _pass_on(
+        self, scope: Scope, record: AccessRecord, receive: Receive, send: Send
+    ) -> None:
+        counted = not self._draining  # probes of /health must not hold up the drain
+        self._under_way += counted
+        try:
+            app = self._apps[record.door]
+            await app(scope, record.watch_receive(receive), record.watch_send(send))
+        finally:
+            self._under_way -= counted
+            if self._draining and not self._under_way:
+                self._all_done.set()
+            record.write()
+            self._count(scope, record)
+
+    def _refusal(self, door: Door, raw_path: bytes) -> BadRequest | None:
+        if problem := path_problem(raw_path):
+            return BadRequest(400, "invalid_uri", problem)
+        is_probe = door is Door.REST and raw_path in _OPEN_WHILE_DRAINING
+        if self._draining and not is_probe:
+            return BadRequest(503, "draining", "the server is stopping; try again in a moment")
+        return None
+
+    async def _answer(
+        self, refusal: BadRequest, scope: Scope, record: AccessRecord, send: Send
+    ) -> None:
+        kind, body = refusal_body(
+            record.door,
+            refusal.code,
+            refusal.message,
+            record.request_id,
+            scope["raw_path"].decode("latin-1"),
+        )
+        headers = [(b"content-type", kind), (b"content-length", b"%d" % len(body))]
+        if refusal.status == 503:
+            headers += [(b"retry-after", b"%d" % DRAIN_RETRY_SECONDS), (b"connection", b"close")]
+        watched = record.watch_send(send)
+        try:
+            start = {"type": "http.response.start", "status": refusal.status, "headers": headers}
+            await watched(start)
+            await watched({"type": "http.response.body", "body": body})
+        finally:
+            record.write()
+            self._count(scope, record)
+
+    def _count(self, scope: Scope, record: AccessRecord) -> None:
+        if self._metrics is None:
+            return
+        door = record.door.value
+        self._metrics.bytes_received(door, record.received_bytes)
+        self._metrics.bytes_sent(door, record.sent_bytes)
+        if record.status:
+            self._metrics.request(door, scope["method"], record.status, record.seconds)
+
+
+def path_problem(raw_path: bytes) -> str | None:
+    """What is wrong with a path, if anything: it must be UTF-8 without NUL once it has been
+    percent-decoded, for keys are stored as text and matched byte by byte."""
+    decoded = unquote_to_bytes(raw_path)
+    if b"\0" in decoded:
+        return "the path contains a NUL"
+    try:
+        decoded.decode("utf-8")
+    except UnicodeDecodeError:
+        return "the path is not percent-encoded UTF-8"
+    return None
