@@ -35,7 +35,8 @@ class RequestMetrics(Protocol):
 class Gateway:
     """ASGI application of types `http` and `lifespan`; the latter is the REST side's.
 
-    `domain` is `s3.domain`. `metrics` is told of every request of both doors, once.
+    `domain` is `s3.domain`. `metrics` is told the bytes of both doors and the requests of the S3
+    door and of the gateway itself: the REST side counts its own, also where it stands alone.
     """
 
     def __init__(
@@ -95,7 +96,7 @@ class Gateway:
             if self._draining and not self._under_way:
                 self._all_done.set()
             record.write()
-            self._count(scope, record)
+            self._count(scope, record, is_own_answer=False)
 
     def _refusal(self, door: Door, raw_path: bytes) -> BadRequest | None:
         if problem := path_problem(raw_path):
@@ -125,15 +126,15 @@ class Gateway:
             await watched({"type": "http.response.body", "body": body})
         finally:
             record.write()
-            self._count(scope, record)
+            self._count(scope, record, is_own_answer=True)
 
-    def _count(self, scope: Scope, record: AccessRecord) -> None:
+    def _count(self, scope: Scope, record: AccessRecord, *, is_own_answer: bool) -> None:
         if self._metrics is None:
             return
         door = record.door.value
         self._metrics.bytes_received(door, record.received_bytes)
         self._metrics.bytes_sent(door, record.sent_bytes)
-        if record.status:
+        if record.status and (is_own_answer or record.door is Door.S3):
             self._metrics.request(door, scope["method"], record.status, record.seconds)
 
 
