@@ -162,7 +162,8 @@ class _Writer:
         self._scope = scope
         self._send = send
         self.has_started = False
-        self.request_id = secrets.token_hex(8).upper()
+        # The gateway gives each request its id; one that came past it gets its own.
+        self.request_id = str(scope.get("state", {}).get("request_id") or secrets.token_hex(8))
 
     async def write(self, response: Response) -> None:
         if response.stream is None or self._scope["method"] == "HEAD":
