@@ -11,6 +11,7 @@ import logging
 import math
 import os
 import secrets
+from collections.abc import Callable
 
 import trio
 
@@ -62,6 +63,7 @@ class Pool:
         self._draining = trio.Event()
         self._ended = trio.Event()
         self._failures = 0
+        self._tell: Callable[[str, float], None] = lambda _ending, _seconds: None
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Work until drained or cancelled. Started when the dead process's jobs are back in
@@ -82,6 +84,10 @@ class Pool:
                 around.cancel_scope.cancel()
         finally:
             self._ended.set()
+
+    def observe(self, tell: Callable[[str, float], None]) -> None:
+        """Have every ended attempt told: how it ended (`Ending`) and its seconds."""
+        self._tell = tell
 
     def begin_drain(self) -> None:
         """No new claim from here on."""
@@ -163,9 +169,11 @@ class Pool:
         return poll if due is None else min(poll, max(due, SHORTEST_WAIT_SECONDS))
 
     async def _work(self, job: ClaimedJob, asked_at: float) -> None:
+        began = trio.current_time()
         try:
             with self._keeper.hold(job, asked_at) as held:
-                await self._runner.run(held)
+                ending = await self._runner.run(held)
+            self._tell(ending.value, trio.current_time() - began)
         finally:
             self.slots_busy -= 1
             self._wake.set()

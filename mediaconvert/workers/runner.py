@@ -29,7 +29,7 @@ from mediaconvert.workers.engine import run_pipeline
 from mediaconvert.workers.leases import HeldJob
 from mediaconvert.workers.publish import Adopted, adopt_outputs
 from mediaconvert.workers.reporter import Reporter
-from mediaconvert.workers.settle import Settler
+from mediaconvert.workers.settle import Ending, Settler
 from mediaconvert.workers.workspace import open_workspace
 
 log = logging.getLogger("mediaconvert.workers.runner")
@@ -72,7 +72,7 @@ class Runner:
         self._limits = limits_from(settings.tools)
         self._settler = Settler(catalog, blobs, notices, settings.workers)
 
-    async def run(self, held: HeldJob) -> None:
+    async def run(self, held: HeldJob) -> Ending:
         """One attempt, to whichever end. Raises nothing but Cancelled; cancelled, the job is
         put back in the queue, and every child is dead before this returns."""
         adopted = Adopted()
@@ -80,12 +80,12 @@ class Runner:
         try:
             with held.scope:
                 verdict = await self._attempt(held, adopted)
-            await self._settler.settle(held, verdict, adopted)
+            return await self._settler.settle(held, verdict, adopted)
         except Exception:  # the job's fence: a bug ends this job and nothing else
             reference = secrets.token_hex(4)
             fields = {"job": held.job.id, "attempt": held.job.attempt, "reference": reference}
             log.exception("a job failed by a bug", extra={"fields": fields})
-            await self._settler.settle(held, _internal_error(reference), adopted)
+            return await self._settler.settle(held, _internal_error(reference), adopted)
         except BaseException:
             # The process is being cancelled around us: the attempt is put back, not left open.
             await self._settler.settle(held, None, adopted)

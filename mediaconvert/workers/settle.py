@@ -11,6 +11,7 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable
+from enum import StrEnum
 from functools import partial
 from typing import assert_never
 
@@ -33,6 +34,17 @@ SETTLE_SECONDS = 10.0
 ASK_AGAIN_SECONDS = 0.5
 
 
+class Ending(StrEnum):
+    """How an attempt ended, for the counters."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    RETRIED = "retried"
+    CANCELED = "canceled"
+    LOST = "lost"
+    RELEASED = "released"
+
+
 class Settler:
     def __init__(
         self, catalog: Catalog, blobs: BlobStore, notices: Notices, settings: WorkerSettings
@@ -45,31 +57,34 @@ class Settler:
 
     async def settle(
         self, held: HeldJob, verdict: JobOutcome | JobFailure | None, adopted: Adopted
-    ) -> None:
+    ) -> Ending:
         """`verdict` None: the attempt was stopped before it came to one. A verdict counts
         even when the process is ending, but not when the job is no longer ours."""
+        ending = Ending.LOST
         with trio.move_on_after(SETTLE_SECONDS, shield=True) as scope:
             if held.stopped in (Stop.CANCELED, Stop.LOST):
-                is_kept = False
-                _say(held, "discarded an attempt: the job was " + str(held.stopped))
+                ending = Ending(held.stopped.value)
+                _say(held, f"discarded an attempt: the job was {ending}")
             else:
-                match verdict:
-                    case JobOutcome():
-                        is_kept = await self._commit(held, verdict)
-                    case JobFailure():
-                        await self._fail(held, verdict)
-                        is_kept = False
-                    case None:
-                        await self._release(held)
-                        is_kept = False
-                    case _:
-                        assert_never(verdict)
-            if not is_kept:
+                ending = await self._write(held, verdict)
+            if ending is not Ending.COMPLETED:
                 await self._discard(adopted)
         if scope.cancelled_caught:
             _say(held, "an attempt could not be settled; its lease will run out", warn=True)
+        return ending
 
-    async def _commit(self, held: HeldJob, outcome: JobOutcome) -> bool:
+    async def _write(self, held: HeldJob, verdict: JobOutcome | JobFailure | None) -> Ending:
+        match verdict:
+            case JobOutcome():
+                return await self._commit(held, verdict)
+            case JobFailure():
+                return await self._fail(held, verdict)
+            case None:
+                return await self._release(held)
+            case _:
+                assert_never(verdict)
+
+    async def _commit(self, held: HeldJob, outcome: JobOutcome) -> Ending:
         is_done, is_certain = await self._insist(partial(self._queue.finish, held.lease, outcome))
         if not is_done and not is_certain:
             # An earlier try may have committed although its answer was lost.
@@ -77,11 +92,11 @@ class Settler:
             is_done = await self._patiently(partial(self._house.is_referenced, manifest_blob))
         if is_done:
             _say(held, "completed a job", outputs=len(outcome.outputs))
-        else:
-            _say(held, "discarded a finished attempt: its lease is gone", warn=True)
-        return is_done
+            return Ending.COMPLETED
+        _say(held, "discarded a finished attempt: its lease is gone", warn=True)
+        return Ending.LOST
 
-    async def _fail(self, held: HeldJob, failure: JobFailure) -> None:
+    async def _fail(self, held: HeldJob, failure: JobFailure) -> Ending:
         job = held.job
         wait = retry_after_seconds(
             failure.kind,
@@ -102,15 +117,17 @@ class Settler:
         is_done, is_certain = await self._insist(
             partial(self._queue.fail, held.lease, failure, wait)
         )
-        if is_done or not is_certain:
-            _say(held, "a job failed", code=failure.code, error=failure.message, retry_in=wait)
-        else:
+        if not is_done and is_certain:
             _say(held, "discarded a failed attempt: its lease is gone", warn=True)
+            return Ending.LOST
+        _say(held, "a job failed", code=failure.code, error=failure.message, retry_in=wait)
+        return Ending.FAILED if wait is None else Ending.RETRIED
 
-    async def _release(self, held: HeldJob) -> None:
+    async def _release(self, held: HeldJob) -> Ending:
         await self._insist(partial(self._queue.release, held.lease, "the service is stopping"))
         await self._notices.publish(Notice(Topic.JOB_READY, str(held.job.id)))
         _say(held, "put a job back: the service is stopping")
+        return Ending.RELEASED
 
     async def _discard(self, adopted: Adopted) -> None:
         """Asked for each blob: it is cheap, and what the catalog has is never deleted."""
