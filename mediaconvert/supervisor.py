@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import trio
 
@@ -20,7 +21,7 @@ from mediaconvert import __version__, logs, systemd
 from mediaconvert.analytics.flusher import Flusher
 from mediaconvert.api.front import Front, open_front
 from mediaconvert.backends import Backends, open_backends
-from mediaconvert.errors import ConfigError
+from mediaconvert.errors import ConfigError, StartupError
 from mediaconvert.settings import Settings
 from mediaconvert.tools.toolbox import Toolbox, open_toolbox
 from mediaconvert.vault import load_keys, verify_master_key
@@ -29,7 +30,7 @@ from mediaconvert.workers.pool import Pool
 
 log = logging.getLogger("mediaconvert.supervisor")
 
-# After the last service has been told to stop: time for clean-up that is shielded.
+# The port closes within CLOSE_SECONDS of being told to; this is the bound on that.
 FORCED_STOP_SECONDS = 2.0
 
 
@@ -62,6 +63,7 @@ async def supervise(
 
     With `stop` the caller owns the process, and signals are left alone. `reload` reads the
     settings again at SIGHUP. Raises StartupError with one sentence when it cannot start."""
+    _make_data_dir(settings.server.data_dir)
     keys = load_keys(settings)
     async with AsyncExitStack() as stack:
         backends = await stack.enter_async_context(open_backends(settings))
@@ -74,11 +76,17 @@ async def supervise(
         async with trio.open_nursery() as around:
             around.start_soon(flusher.run)
             try:
-                tree = _Tree(settings, backends, tools, reload, announce, task_status)
-                tree.front = await stack.enter_async_context(
-                    open_front(settings, backends, keys, tools)
-                )
-                await tree.run(stop)
+                async with open_front(
+                    settings,
+                    keys,
+                    tools,
+                    catalog=backends.catalog,
+                    blobs=backends.blobs,
+                    notices=backends.notices,
+                    analytics=backends.analytics,
+                ) as front:
+                    tree = _Tree(settings, backends, tools, front, reload, announce, task_status)
+                    await tree.run(stop)
             finally:
                 around.cancel_scope.cancel()
                 await flusher.final_flush()
@@ -86,22 +94,33 @@ async def supervise(
     log.info("stopped")
 
 
+def _make_data_dir(folder: Path) -> None:
+    """0700: blobs and catalog are nobody else's to read."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StartupError(
+            f"the data directory {folder} cannot be made: {error.strerror}; "
+            "set server.data_dir to a folder that the service may write to"
+        ) from error
+
+
 class _Tree:
     """The services nursery and its signals."""
-
-    front: Front
 
     def __init__(
         self,
         settings: Settings,
         backends: Backends,
         tools: Toolbox | None,
+        front: Front,
         reload: Callable[[], Settings] | None,
         announce: Callable[[Running], None],
         task_status: trio.TaskStatus[Running],
     ) -> None:
         self._settings = settings
         self._backends = backends
+        self._front = front
         self._reload = reload
         self._announce = announce
         self._task_status = task_status
@@ -124,15 +143,17 @@ class _Tree:
                 if stop is None:
                     await services.start(self._signals, stopping)
                 if self._pool is not None:
-                    self.front.metrics.watch_pool(self._pool)
+                    self._front.metrics.watch_pool(self._pool)
                     await services.start(self._pool.run)
                     services.start_soon(self._janitor.run)
-                host, port = await services.start(partial(self.front.serve, close_port))
+                host, port = await services.start(partial(self._front.serve, close_port))
                 services.start_soon(_watchdog)
                 self._started(Running(host, port))
                 await stopping.wait()
                 await self._drain()
                 close_port.set()
+                with trio.move_on_after(FORCED_STOP_SECONDS):
+                    await self._front.wait_closed()
                 services.cancel_scope.cancel()
 
     def _started(self, running: Running) -> None:
@@ -147,13 +168,11 @@ class _Tree:
         log.info("draining")
         systemd.notify("STOPPING=1")
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self.front.drain)
+            nursery.start_soon(self._front.drain)
             if self._pool is not None:
                 nursery.start_soon(self._pool.drain)
 
-    async def _signals(
-        self, stopping: trio.Event, *, task_status: trio.TaskStatus[None]
-    ) -> None:
+    async def _signals(self, stopping: trio.Event, *, task_status: trio.TaskStatus[None]) -> None:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
             task_status.started()
             async for number in signals:

@@ -1,0 +1,179 @@
+"""Everything that listens: builds both doors, serves them on the port, drains them.
+
+The one room that knows which application stands behind which door. Called by the supervisor;
+without the api role only /health, /ready and /metrics are served.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
+
+import trio
+
+from mediaconvert.api.asgi import App
+from mediaconvert.api.gateway import Gateway
+from mediaconvert.api.rest.app import make_rest_app, make_status_app
+from mediaconvert.api.rest.readiness import Readiness, service_checks
+from mediaconvert.api.s3.app import make_s3_app
+from mediaconvert.api.s3.auth import Authenticator
+from mediaconvert.api.server import serve
+from mediaconvert.errors import ConfigError, StartupError
+from mediaconvert.intake import Intake
+from mediaconvert.jobs import JobService
+from mediaconvert.metrics import Metrics
+from mediaconvert.ports.analytics import AnalyticsStore
+from mediaconvert.ports.blobs import BlobStore
+from mediaconvert.ports.catalog import Catalog
+from mediaconvert.ports.notices import Notices
+from mediaconvert.ports.tools import Tools
+from mediaconvert.settings import ServerSettings, Settings
+from mediaconvert.vault import Keys
+
+# After the port has been told to close: answers under way to /health, no more.
+CLOSE_SECONDS = 1.0
+
+
+class Front:
+    """The listeners of one process."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        catalog: Catalog,
+        readiness: Readiness,
+        metrics: Metrics,
+    ) -> None:
+        self._settings = settings
+        self._catalog = catalog
+        self._readiness = readiness
+        self._gateway: Gateway | None = None
+        self._app: App = make_status_app(
+            catalog=catalog, settings=settings, readiness=readiness, metrics=metrics
+        )
+        self.metrics = metrics
+        self._closed = trio.Event()
+
+    def open_doors(self, gateway: Gateway) -> None:
+        """Serve the gateway instead of the status calls alone."""
+        self._gateway = gateway
+        self._app = gateway
+
+    async def serve(
+        self, close_port: trio.Event, *, task_status: trio.TaskStatus[tuple[str, int]]
+    ) -> None:
+        """Listen until `close_port` is set; reports the address. Raises StartupError when it
+        cannot be listened on."""
+        server = self._settings.server
+        listeners = await _listen(server.host, server.port)
+        host, port = listeners[0].socket.getsockname()[:2]
+        async with trio.open_nursery() as nursery:
+            if server.metrics_listen:
+                await nursery.start(self._serve_metrics, close_port)
+            await nursery.start(
+                partial(serve, self._app, settings=server, shutdown=close_port, listeners=listeners)
+            )
+            task_status.started((host, port))
+            await close_port.wait()
+            nursery.cancel_scope.deadline = trio.current_time() + CLOSE_SECONDS
+        self._closed.set()
+
+    async def _serve_metrics(
+        self, close_port: trio.Event, *, task_status: trio.TaskStatus[object]
+    ) -> None:
+        """The operator's own listener: the same calls, /metrics without a token."""
+        host, _, port = self._settings.server.metrics_listen.rpartition(":")
+        if not port.isdecimal() or int(port) > 65535:
+            raise ConfigError(
+                f"server.metrics_listen is '{self._settings.server.metrics_listen}'; "
+                "it takes host:port, such as 127.0.0.1:9100"
+            )
+        app = make_status_app(
+            catalog=self._catalog,
+            settings=self._settings,
+            readiness=self._readiness,
+            metrics=self.metrics,
+            is_metrics_open=True,
+        )
+        settings: ServerSettings = replace(self._settings.server, host=host, port=int(port))
+        listeners = await _listen(host, int(port))
+        await serve(
+            app,
+            settings=settings,
+            shutdown=close_port,
+            listeners=listeners,
+            task_status=task_status,
+        )
+
+    async def drain(self) -> None:
+        """New requests are refused from here on; those under way get their time."""
+        self._readiness.drain()
+        if self._gateway is not None:
+            self._gateway.begin_drain()
+            with trio.move_on_after(self._settings.server.drain_requests_seconds):
+                await self._gateway.wait_drained()
+
+    async def wait_closed(self) -> None:
+        """Until `serve` has ended by itself."""
+        await self._closed.wait()
+
+
+@asynccontextmanager
+async def open_front(
+    settings: Settings,
+    keys: Keys,
+    tools: Tools | None,
+    *,
+    catalog: Catalog,
+    blobs: BlobStore,
+    notices: Notices,
+    analytics: AnalyticsStore,
+) -> AsyncIterator[Front]:
+    """Build what this process serves by its role, and run what the doors need beside them."""
+    checks = service_checks(
+        catalog=catalog,
+        blobs=blobs,
+        notices=notices,
+        analytics=analytics,
+        tools=tools,
+        settings=settings,
+    )
+    readiness, metrics = Readiness(checks), Metrics()
+    front = Front(settings, catalog, readiness, metrics)
+    async with trio.open_nursery() as nursery:
+        if settings.server.role != "worker":
+            authenticator = Authenticator(catalog, notices, keys.vault, settings.s3)
+            rest = make_rest_app(
+                catalog=catalog,
+                notices=notices,
+                analytics=analytics,
+                jobs=JobService(catalog, notices),
+                keys=keys,
+                settings=settings,
+                readiness=readiness,
+                metrics=metrics,
+            )
+            s3 = make_s3_app(
+                intake=Intake(catalog, blobs, notices, settings.s3),
+                catalog=catalog,
+                blobs=blobs,
+                authenticator=authenticator,
+                settings=settings,
+            )
+            await nursery.start(authenticator.run)
+            await nursery.start(rest.run)
+            front.open_doors(Gateway(rest, s3, domain=settings.s3.domain, metrics=metrics))
+        yield front
+        nursery.cancel_scope.cancel()
+
+
+async def _listen(host: str, port: int) -> list[trio.SocketListener]:
+    try:
+        return await trio.open_tcp_listeners(port, host=host)
+    except OSError as error:
+        raise StartupError(
+            f"cannot listen on {host}:{port}: {error.strerror or error}; "
+            "choose another with --host and --port"
+        ) from error
