@@ -21,6 +21,8 @@ class ToolInfo:
     is_usable: bool
     remedy: str = ""
     """What to do when it is not usable."""
+    capabilities: tuple[str, ...] = ()
+    """Of ffmpeg: which of the encoders that operations use this build has."""
 
 
 class Tools(Protocol):
@@ -44,6 +46,11 @@ class Tools(Protocol):
         on success each of the command's `output_names` is a regular, non-empty file in
         `out_dir`. `on_progress` is called in the caller's thread, at most 5 times a second.
         Cancelled or failed: the whole process tree is dead before this returns."""
+
+    async def check_decodable(self, path: Path, info: MediaInfo, limits: Limits) -> None:
+        """Decode enough of a probed output to know that it can be decoded: both ends of a film
+        or sound, all of a picture. Raises MediaInputError (`undecodable`, …), and the rest as
+        `probe`. Cancelled: every child is dead before this returns."""
 
     async def describe(self) -> tuple[ToolInfo, ...]:
         """Every tool with its build; cached after the first call."""

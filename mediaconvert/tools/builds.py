@@ -1,0 +1,115 @@
+"""Says which build of each tool is in use, and what it can do. Answers are kept.
+
+Asks the programs for their version outside the sandbox: no user's data is involved.
+Called by `tools.toolbox` for `/ready`, `doctor` and the manifests.
+"""
+
+from __future__ import annotations
+
+import trio
+
+from mediaconvert.errors import InfrastructureFailure
+from mediaconvert.ports.tools import ToolInfo
+from mediaconvert.tools.imaging import ImageServer
+from mediaconvert.tools.launch import REMEDY, SandboxState
+from mediaconvert.tools.locate import Found
+from mediaconvert.tools.process import run_briefly
+from mediaconvert.tools.sandbox import Executable, SandboxKind
+
+# What the operations ask for.
+_ENCODERS = (
+    "libx264", "libx265", "libvpx-vp9", "libsvtav1", "libaom-av1", "aac", "libopus", "libmp3lame",
+    "libvorbis", "flac", "pcm_s16le", "mjpeg", "png", "libwebp",
+)  # fmt: skip
+_SECONDS = 20.0
+
+
+class Builds:
+    """The tools of one process."""
+
+    def __init__(self, found: Found, state: SandboxState, images: ImageServer) -> None:
+        self._found = found
+        self._state = state
+        self._images = images
+        self._ffmpeg_version = ""
+        self._described: tuple[ToolInfo, ...] = ()
+        self._asking = trio.Lock()
+
+    async def ffmpeg_version(self) -> str:
+        """Such as `9.0.2`; the empty text when it does not say."""
+        if not self._ffmpeg_version:
+            self._ffmpeg_version = await _version(self._found.ffmpeg, "-version")
+        return self._ffmpeg_version
+
+    async def describe(self) -> tuple[ToolInfo, ...]:
+        async with self._asking:
+            if not self._described:
+                self._described = (
+                    await self._of_ffmpeg(),
+                    _program("ffprobe", self._found.ffprobe, await _version(
+                        self._found.ffprobe, "-version")),
+                    *await self._of_images(),
+                    await self._of_sandbox(),
+                )  # fmt: skip
+            return self._described
+
+    async def _of_ffmpeg(self) -> ToolInfo:
+        ffmpeg = self._found.ffmpeg
+        listing = await _ask(ffmpeg, "-hide_banner", "-encoders")
+        names = {line.split()[1] for line in listing.splitlines() if len(line.split()) > 1}
+        have = tuple(name for name in _ENCODERS if name in names)
+        missing = [name for name in _ENCODERS if name not in names]
+        remedy = f"it lacks {', '.join(missing)}; use another build" if missing else ""
+        return _program("ffmpeg", ffmpeg, await self.ffmpeg_version(), remedy, have)
+
+    async def _of_images(self) -> tuple[ToolInfo, ToolInfo]:
+        try:
+            versions = await self._images.versions()
+            remedy = ""
+        except InfrastructureFailure as error:
+            versions = {}
+            remedy = f"{error.message}; the log says why"
+        vips, pdfium = (
+            ToolInfo(name, versions.get(name, ""), "", name in versions, remedy)
+            for name in ("libvips", "pdfium")
+        )
+        return vips, pdfium
+
+    async def _of_sandbox(self) -> ToolInfo:
+        works = self._state.kind is SandboxKind.BUBBLEWRAP
+        return ToolInfo(
+            "bubblewrap",
+            await _version(self._found.bwrap, "--version"),
+            str(self._found.bwrap.path) if self._found.bwrap else "",
+            works,
+            "" if works else f"{self._state.detail}; {REMEDY}",
+        )
+
+
+def _program(
+    name: str,
+    program: Executable | None,
+    version: str,
+    remedy: str = "",
+    capabilities: tuple[str, ...] = (),
+) -> ToolInfo:
+    if program is None or not version:
+        return ToolInfo(name, version, "", False, f"it does not run; name a build: tools.{name}")
+    return ToolInfo(name, version, str(program.path), True, remedy, capabilities)
+
+
+async def _version(program: Executable | None, flag: str) -> str:
+    """The word after `version`, without the builder's suffixes: `9.0.2`."""
+    words = (await _ask(program, flag)).split()
+    if words[1:2] == ["version"]:
+        words = words[1:]
+    word = words[1] if len(words) > 1 else ""
+    return word.removeprefix("n").partition("-")[0]
+
+
+async def _ask(program: Executable | None, *arguments: str) -> str:
+    if program is None:
+        return ""
+    argv = [str(program.path), *arguments]
+    said = await trio.to_thread.run_sync(run_briefly, argv, _SECONDS, {})
+    return said or ""
