@@ -43,6 +43,8 @@ class StreamInfo:
     sample_rate: int | None = None
     bit_rate: int | None = None
     language: str | None = None
+    duration_seconds: float | None = None
+    """Of this track alone, where the container tells: sound often outlasts the pictures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +84,8 @@ class FfmpegCommand:
     """One run of ffmpeg.
 
     `input_arguments` come before `-i input` and `output_arguments` after it; the last of the
-    output arguments is the output as the child sees it, `out/0.mp4`. The fixed, safe part of the command
-    line (`-nostdin`, whitelists, the forced demuxer, limits, `-progress`) is added by
+    output arguments is the output as the child sees it, `out/0.mp4`. The fixed, safe part of the
+    command line (`-nostdin`, whitelists, the forced demuxer, limits, `-progress`) is added by
     `tools.ffmpeg` and is not the planner's business.
     """
 

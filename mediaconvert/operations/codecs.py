@@ -20,6 +20,8 @@ class VideoCodec:
     """CRF runs from 0, the best, to this, the smallest file."""
     default_quality: int
     pixel_formats: tuple[str, ...]
+    min_side: int = 2
+    """Pixels; the encoder refuses less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ VIDEO_CODECS = {
     codec.name: codec
     for codec in (
         VideoCodec("h264", "libx264", "h264", 51, 23, _PLANAR),
-        VideoCodec("h265", "libx265", "hevc", 51, 28, _PLANAR),
+        VideoCodec("h265", "libx265", "hevc", 51, 28, _PLANAR, min_side=16),
         VideoCodec("vp9", "libvpx-vp9", "vp9", 63, 32, _PLANAR),
         VideoCodec("av1", "libsvtav1", "av1", 63, 35, ("yuv420p", "yuv420p10le")),
     )

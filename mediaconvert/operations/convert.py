@@ -46,7 +46,7 @@ from mediaconvert.operations.video_geometry import Box
 
 # Containers whose packets carry the times that another container needs; from the others
 # (AVI, raw streams, program streams) a copied track may have none.
-_COPIED_FROM = ("mp4", "mov", "matroska", "mkv", "webm")
+_COPIED_FROM = ("mp4", "mov", "m4a", "3gp", "matroska", "webm")
 
 # In these, players know only these; a copy of anything else would be a file that nobody plays.
 _PLAYABLE_VIDEO = {"mp4": ("h264", "hevc", "av1", "vp9"), "mov": ("h264", "hevc", "prores")}
@@ -214,6 +214,6 @@ class ConvertParams(OperationParams):
         stream = require_audio(info, self.operation)
         playable = _PLAYABLE_AUDIO.get(target.name, target.copied_audio)
         fits = playable is None or stream.codec in playable
-        if fits and info.container in (*_COPIED_FROM, target.name):
+        if fits and info.container in (*_COPIED_FROM, "ogg", target.name):
             return copy_audio(stream, target)
         return encode_audio(AudioSettings(AUDIO_CODECS[target.audio_codecs[0]]), stream)

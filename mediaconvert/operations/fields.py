@@ -135,7 +135,16 @@ class Choice(Kind):
         return word
 
     def json_schema(self) -> JsonSchema:
-        return {"type": "string", "enum": [*self.values, *self.aliases]}
+        # Editors offer the enum; the pattern lets the other names and capitals pass.
+        words = "|".join(_any_case(word) for word in (*self.values, *self.aliases))
+        return {"anyOf": [{"enum": [*self.values]}, {"type": "string", "pattern": f"^({words})$"}]}
+
+
+def _any_case(word: str) -> str:
+    """A pattern for a word in any case; JSON Schema's patterns know no flags."""
+    return "".join(
+        f"[{char}{char.upper()}]" if char.isalpha() else re.escape(char) for char in word
+    )
 
 
 @dataclass(frozen=True, slots=True)

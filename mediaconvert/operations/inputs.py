@@ -24,7 +24,7 @@ def describe(info: MediaInfo) -> str:
         case MediaKind.TEXT:
             return f"a text ({info.container})"
         case MediaKind.AUDIO:
-            return f"a sound file ({info.container}{_length(info)}) without a video track"
+            return f"a sound file ({info.container}{_length(info)})"
         case MediaKind.VIDEO:
             return f"a video ({info.container}{_length(info)})"
 

@@ -62,7 +62,7 @@ def mux_command(
     output = [argument for track in tracks for argument in track.arguments]
     output += ["-map_metadata", "-1", "-map_chapters", "-1"]
     if cut.start and any(track.is_copied for track in tracks):
-        # A copied track starts at the key frame before the cut, at a negative time.
+        # A copied track starts at the key frame before the cut, else at a negative time.
         output += ["-avoid_negative_ts", "make_zero"]
     if container.has_faststart and faststart:
         output += ["-movflags", "+faststart"]

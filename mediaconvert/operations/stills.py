@@ -39,10 +39,11 @@ def still_command(
 ) -> FfmpegCommand:
     """The frame that is shown at `seconds`, scaled and encoded into `work_name`."""
     chain = still_chain(stream, framing, picture.name)
-    seek = seconds
-    if info.duration_seconds is not None and seconds > info.duration_seconds - _TAIL_SECONDS:
-        seek = max(0.0, seconds - _LOOK_BACK_SECONDS)
-        chain = f"{_hold_last_frame(stream, seconds - seek)},{chain}"
+    seek, end = seconds, _end_of_pictures(info, stream)
+    if end is not None and seconds > end - _TAIL_SECONDS:
+        last = min(seconds, end)
+        seek = max(0.0, last - _LOOK_BACK_SECONDS)
+        chain = f"{_hold_last_frame(stream, last - seek)},{chain}"
     output = ["-map", f"0:{stream.index}", "-vf", chain, "-frames:v", "1"]
     output += _encoder(picture, quality)
     output += ["-map_metadata", "-1", "-f", "image2", "-update", "1", f"out/{work_name}"]
@@ -52,6 +53,11 @@ def still_command(
         demuxer=info.demuxer,
         output_names=(work_name,),
     )
+
+
+def _end_of_pictures(info: MediaInfo, stream: StreamInfo) -> float | None:
+    known = [d for d in (info.duration_seconds, stream.duration_seconds) if d is not None]
+    return min(known, default=None)
 
 
 def _hold_last_frame(stream: StreamInfo, offset: float) -> str:

@@ -51,6 +51,13 @@ def encode_video(settings: VideoSettings, stream: StreamInfo, container: Contain
     """Map and encode the video track. Raises MediaInputError for a track without a size."""
     source = frame_size(stream)
     size = even_inside(source, settings.box)
+    if min(size.width, size.height) < settings.codec.min_side:
+        least = settings.codec.min_side
+        raise MediaInputError(
+            "frame_too_small",
+            f"{settings.codec.name} needs pictures of at least {least}x{least}; "
+            f"these would be {size} (the input has {source})",
+        )
     fps, reasons = settings.fps, []
     if fps is None and stream.fps is not None and stream.fps > _MOST_FPS:
         fps = Fraction(60)
