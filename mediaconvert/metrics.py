@@ -7,6 +7,7 @@ worker pool, read by `/metrics`.
 from __future__ import annotations
 
 import math
+from typing import Protocol
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -28,6 +29,16 @@ _METHODS = frozenset({"GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS"})
 # film: each step is about a factor of three, so that a series has a dozen numbers.
 _REQUEST_SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300)
 _JOB_SECONDS = (0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3000, 10_000)
+
+
+class SlotHolder(Protocol):
+    """What is told of a worker pool."""
+
+    @property
+    def slots(self) -> int: ...
+
+    @property
+    def slots_busy(self) -> int: ...
 
 
 class Metrics:
@@ -90,9 +101,10 @@ class Metrics:
         """`status` is how the attempt ended: completed, failed, canceled, retried, lost."""
         self._jobs.labels(status).observe(seconds)
 
-    def slots(self, total: int, busy: int) -> None:
-        self._slots.set(total)
-        self._busy.set(busy)
+    def watch_pool(self, pool: SlotHolder) -> None:
+        """Tell the pool's slots, as they are at each scrape. Once a process."""
+        self._slots.set_function(lambda: pool.slots)
+        self._busy.set_function(lambda: pool.slots_busy)
 
     def render(self, gauges: CatalogGauges | None) -> bytes:
         """The text of a scrape; without gauges the catalog is said to be down."""

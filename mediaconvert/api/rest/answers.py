@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from quart import Response
 
-from mediaconvert.api.asgi import Send
 from mediaconvert.api.rest.models import Sparse
 from mediaconvert.api.rest.problems import ErrorAnswer
 from mediaconvert.api.rest.routes import Answer, AnyRoute, Reply, Text
@@ -32,23 +31,8 @@ def response_of(route: AnyRoute, answer: Answer, request_id: str) -> Response:
 
 def error_response(error: ErrorAnswer) -> Response:
     headers = _headers(error.problem.request_id) | error.headers
-    return Response(_error_body(error), error.status, headers=headers, content_type=_JSON)
-
-
-async def send_error(send: Send, error: ErrorAnswer) -> None:
-    """The same without Quart, for when it has failed."""
-    body = _error_body(error).encode()
-    headers = _headers(error.problem.request_id) | {
-        "Content-Type": _JSON,
-        "Content-Length": str(len(body)),
-    }
-    pairs = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": error.status, "headers": pairs})
-    await send({"type": "http.response.body", "body": body, "more_body": False})
-
-
-def _error_body(error: ErrorAnswer) -> str:
-    return error.problem.model_dump_json(exclude_none=True)
+    body = error.problem.model_dump_json(exclude_none=True)
+    return Response(body, error.status, headers=headers, content_type=_JSON)
 
 
 def _headers(request_id: str) -> dict[str, str]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import logging
-import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -20,9 +19,10 @@ from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from mediaconvert.analytics.reports import Reports
-from mediaconvert.api.asgi import ClientDisconnected, Message, Receive, Scope, Send
+from mediaconvert.api.asgi import Message, Receive, Scope, Send
+from mediaconvert.api.refusals import new_request_id
 from mediaconvert.api.rest.analytics import AnalyticsCalls
-from mediaconvert.api.rest.answers import error_response, response_of, send_error
+from mediaconvert.api.rest.answers import error_response, response_of
 from mediaconvert.api.rest.auth import AuthCalls
 from mediaconvert.api.rest.credentials import CredentialCalls
 from mediaconvert.api.rest.health import HealthCalls
@@ -45,9 +45,6 @@ from mediaconvert.settings import Settings
 from mediaconvert.vault import Keys
 
 logger = logging.getLogger("mediaconvert.api.rest")
-
-REQUEST_ID = "mediaconvert.request_id"
-"""In the ASGI scope: the id under which answer and log can be matched."""
 
 
 def make_rest_app(
@@ -121,9 +118,9 @@ class RestApp:
             await send({"type": "websocket.close", "code": 1000})
 
     async def _handle_http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The outer fence: what Quart could not even answer becomes the same JSON."""
+        """What escapes Quart is answered by the server's own fence, in the same form."""
         began = time.monotonic()
-        request_id = scope.setdefault(REQUEST_ID, secrets.token_hex(8))
+        scope.setdefault("state", {}).setdefault("request_id", new_request_id())
         status = 0
 
         async def watched_send(message: Message) -> None:
@@ -134,12 +131,6 @@ class RestApp:
 
         try:
             await self._quart(scope, receive, watched_send)  # type: ignore[arg-type]
-        except* ClientDisconnected:
-            pass
-        except* Exception:
-            logger.exception("a request failed", extra={"fields": _log_fields(scope)})
-            if not status:
-                await send_error(watched_send, answer_internal(request_id))
         finally:
             if status:
                 elapsed = time.monotonic() - began
@@ -149,7 +140,7 @@ class RestApp:
         # No folder of its own: nothing is served from the disk.
         app = QuartTrio(__name__, static_folder=None, template_folder=None, root_path="/")
         app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
-        # What escapes a view's fence goes on to the outer one, not to Quart's own logger.
+        # What escapes a view's fence goes on to the server's, not to Quart's own logger.
         app.config["PROPAGATE_EXCEPTIONS"] = True
         # `//` is another path, not a redirect; a slash at the end changes nothing.
         app.url_map.merge_slashes = False
@@ -254,13 +245,14 @@ def _scope() -> dict[str, Any]:
 
 
 def _request_id() -> str:
-    return str(_scope()[REQUEST_ID])
+    """Under which the answer and the log can be matched."""
+    return str(_scope()["state"]["request_id"])
 
 
 def _log_fields(scope: Scope) -> dict[str, object]:
     """Never the query or the headers: they may hold what is secret."""
     return {
-        "request_id": scope[REQUEST_ID],
+        "request_id": scope["state"]["request_id"],
         "method": scope["method"],
         "path": scope["path"][:200],
     }

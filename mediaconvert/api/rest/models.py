@@ -158,7 +158,7 @@ class PipelineVerdict(BaseModel):
 
 
 class JsonSchema(RootModel[JsonObject]):
-    """A JSON Schema, draft 2020-12."""
+    """A JSON Schema, draft 7."""
 
 
 # --- the service itself --------------------------------------------------------------------
