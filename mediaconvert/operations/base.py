@@ -48,6 +48,8 @@ class OperationParams(BaseModel):
     """One sentence for the documentation and the JSON Schema."""
     unsupported: ClassVar[frozenset[str]] = frozenset()
     """Parameters of the language that this version does not have."""
+    numbers_outputs: ClassVar[bool] = False
+    """Whether `{n}` in the output's name has a meaning."""
 
     def complaints(self, output: str) -> Iterable[Complaint]:
         """What is wrong between parameters, or between them and the output's name."""

@@ -46,6 +46,7 @@ class Moments(Kind):
 class ExtractFrameParams(OperationParams):
     operation: ClassVar[str] = "extract_frame"
     summary: ClassVar[str] = "Take one or several pictures from a video."
+    numbers_outputs: ClassVar[bool] = True
 
     timestamp: Annotated[Moment, MomentKind()] | None = Field(
         default=None,

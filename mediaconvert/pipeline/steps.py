@@ -173,6 +173,9 @@ def _read_output(node: MapNode, draft: StepDraft, problems: Problems) -> None:
         problems.add(f"{draft.path}.output", wrong, draft.output_line)
         return
     draft.output = text.removeprefix(OUTPUT)
+    if "{n}" in text and draft.operation is not None and not draft.operation.numbers_outputs:
+        message = f"{{n}} counts several frames; '{draft.operation.operation}' writes one file"
+        problems.add(f"{draft.path}.output", message, draft.output_line)
 
 
 def _read_params(

@@ -118,7 +118,7 @@ class _Reader:
             self._refuse_decorations(key, path)
             name = key.value
             value = self._node(next(events), events, join(path, name), depth + 1)
-            if name == "<<" and key.style is None:
+            if name == "<<" and _is_plain(key):
                 self._problems.add(path or "text", "merge keys (<<) are not supported", line)
             elif (wrong := text_problem(name)) is not None:
                 self._problems.add(path or "text", f"a key {wrong}", line)
@@ -140,11 +140,15 @@ class _Reader:
         line = _line(event)
         if (wrong := text_problem(event.value)) is not None:
             self._problems.add(path or "text", wrong, line)
-        is_plain = event.style is None or event.style == ""
-        return ScalarNode(_resolve(event.value) if is_plain else event.value, line)
+        return ScalarNode(_resolve(event.value) if _is_plain(event) else event.value, line)
 
     def _fatal(self, path: str, message: str, event: yaml.Event) -> Unreadable:
         return self._problems.fatal(path or "text", message, _line(event))
+
+
+def _is_plain(event: yaml.ScalarEvent) -> bool:
+    # libyaml says "" where PyYAML's own scanner says None.
+    return event.style is None or event.style == ""
 
 
 def _line(event: yaml.Event) -> int:
