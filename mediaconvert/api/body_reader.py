@@ -33,7 +33,7 @@ class BodyReader:
         """Whether the body has been taken in to its end."""
         self.cut = False
         """Whether the client left in the middle of it."""
-        if framing.chunked:
+        if framing.chunked and pending:  # h11 takes empty data for the end of the connection
             parser.receive_data(bytes(pending))
             pending.clear()
 
