@@ -24,7 +24,7 @@ $(READY): packaging/requirements.txt pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "no virtual environment could be made; on Debian or Ubuntu: apt install python3-venv"; exit 1; }
 	@echo "installing MediaConvert and its tools into $(VENV) (the first time this downloads about 250 MB)"
 	@$(BIN)/python $(PIP) install --require-hashes -r packaging/requirements.txt
-	@$(BIN)/python $(PIP) install --no-deps --no-build-isolation -e .
+	@PYTHONWARNINGS=ignore $(BIN)/python $(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(DEV): packaging/requirements-dev.txt $(READY)

@@ -8,6 +8,7 @@ services, and only the services are touched by a signal. A bug in a service ends
 from __future__ import annotations
 
 import logging
+import os
 import signal
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -70,7 +71,7 @@ async def supervise(
         await verify_master_key(backends.catalog, keys.vault)
         tools: Toolbox | None = None
         if settings.server.role != "api":
-            slots = settings.workers.slots or None
+            slots = settings.workers.slots or os.cpu_count() or 1
             tools = await stack.enter_async_context(open_toolbox(settings.tools, slots=slots))
         flusher = Flusher(backends.catalog.housekeeping, backends.analytics, settings.analytics)
         async with trio.open_nursery() as around:
@@ -125,18 +126,22 @@ class _Tree:
         self._announce = announce
         self._task_status = task_status
         self._janitor = Janitor(backends.catalog, backends.blobs, backends.notices, settings)
-        self._pool = tools and Pool(
-            backends.catalog,
-            backends.blobs,
-            backends.notices,
-            tools,
-            settings,
-            embedded=backends.is_embedded,
+        self._pool = (
+            None
+            if tools is None
+            else Pool(
+                backends.catalog,
+                backends.blobs,
+                backends.notices,
+                tools,
+                settings,
+                embedded=backends.is_embedded,
+            )
         )
         self._scope = trio.CancelScope()
 
     async def run(self, stop: trio.Event | None) -> None:
-        stopping = stop or trio.Event()
+        stopping = trio.Event() if stop is None else stop
         close_port = trio.Event()
         with self._scope:
             async with trio.open_nursery() as services:

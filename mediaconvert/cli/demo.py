@@ -8,7 +8,6 @@ report and the service's log in its folder; nothing else on the machine is touch
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import secrets
 import sys
@@ -117,12 +116,14 @@ class _Walk:
         print(f"upload      {self._film.name}, {self._film.stat().st_size:,} bytes: job {job_id}")
         with self._timed("job, from the upload's answer to completed"):
             job = self._client.watch(account, job_id, self._progress)
-        print()
+        if sys.stdout.isatty():
+            print()
         results = self._folder / "results"
         results.mkdir(exist_ok=True)
         result = cast("Json", job["result_info"])
         with self._timed("download of the results"):
             keys = cast("list[str]", result["output_files"])
+            keys = [*keys, f"results/job-{job_id}/manifest.json"]
             files = self._client.download(account, keys, results)
         return files, self._timings
 
@@ -166,7 +167,6 @@ async def _report(
     rows = [ReportFile(p.name, p.stat().st_size, described[p]) for p in (film, *media)]
     manifest = next((f for f in files if f.name == "manifest.json"), None)
     if manifest is not None:
-        json.loads(manifest.read_text())
         rows.append(ReportFile(manifest.name, manifest.stat().st_size, "what was done, and how"))
     for row in rows:
         what = "source" if row is rows[0] else "result"

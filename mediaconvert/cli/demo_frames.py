@@ -25,7 +25,7 @@ steps:
 
 async def describe(files: list[Path]) -> dict[Path, str]:
     """Codec, size and duration of each, as one line of text."""
-    async with open_toolbox(ToolSettings()) as toolbox:
+    async with open_toolbox(ToolSettings(), slots=1) as toolbox:
         return {file: words(await toolbox.probe(file, Limits())) for file in files}
 
 
@@ -53,7 +53,7 @@ async def _frames(film: Path, seconds: tuple[float, ...]) -> list[bytes]:
     pipeline = parse(FRAMES % list(seconds), "yaml")
     with tempfile.TemporaryDirectory() as folder:
         async with (
-            open_toolbox(ToolSettings()) as toolbox,
+            open_toolbox(ToolSettings(), slots=1) as toolbox,
             open_workspace(Path(folder), "frames") as workspace,
         ):
             result = await run_pipeline(

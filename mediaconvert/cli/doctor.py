@@ -99,7 +99,7 @@ def _tools(settings: Settings) -> Iterator[Verdict]:
 
 async def _ask_tools(settings: Settings) -> list[Verdict]:
     verdicts = []
-    async with open_toolbox(settings.tools) as toolbox:
+    async with open_toolbox(settings.tools, slots=1) as toolbox:
         for tool in await toolbox.describe():
             place = _short(Path(tool.path)) if tool.path else ""
             finding = f"{tool.version}  {place}"

@@ -19,7 +19,7 @@ from mediaconvert.errors import Detail, InvalidPipeline, StartupError
 from mediaconvert.pipeline import Pipeline, json_schema, parse
 from mediaconvert.settings import ToolSettings
 from mediaconvert.tools.toolbox import open_toolbox
-from mediaconvert.workers.engine import EngineResult, run_pipeline
+from mediaconvert.workers.engine import STEPS_AT_ONCE, EngineResult, run_pipeline
 from mediaconvert.workers.progress import EngineProgress
 from mediaconvert.workers.runner import limits_from
 from mediaconvert.workers.workspace import open_workspace
@@ -97,7 +97,7 @@ async def _run(
 ) -> None:
     limits = limits_from(tools)
     async with (
-        open_toolbox(tools) as toolbox,
+        open_toolbox(tools, slots=STEPS_AT_ONCE) as toolbox,
         open_workspace(work, "run") as workspace,
     ):
         try:
