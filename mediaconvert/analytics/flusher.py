@@ -41,8 +41,10 @@ class Flusher:
     async def final_flush(self) -> None:
         """What waits now, within 2 s, also when the caller is being cancelled; what does not
         get through stays in the outbox for the next start."""
-        with trio.move_on_after(LAST_FLUSH_SECONDS, shield=True):
+        with trio.move_on_after(LAST_FLUSH_SECONDS, shield=True) as scope:
             await self._attempt()
+        if scope.cancelled_caught:
+            log.warning("analytics events are left for the next start")
 
     async def flush(self) -> int:
         """Send everything that waits; answers how many events. Raises Unavailable."""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import trio
 
-from mediaconvert.errors import JobError
+from mediaconvert.errors import JobError, ToolCrashed
 from mediaconvert.media import (
     Command,
     CommandResult,
@@ -29,7 +29,7 @@ from mediaconvert.pipeline import Pipeline, Step
 from mediaconvert.pipeline.planner import plan_step
 from mediaconvert.ports.tools import Tools
 from mediaconvert.workers.manifest import CommandRecord
-from mediaconvert.workers.outputs import OutputFile, accept_output, check_length
+from mediaconvert.workers.outputs import OutputFile, accept_output, check_length, refuse_unusable
 from mediaconvert.workers.progress import EngineProgress, ProgressBoard
 from mediaconvert.workers.workspace import Workspace
 
@@ -41,6 +41,9 @@ gaps of one another (decoding, start-up), more only take each other's cache and 
 FFMPEG_WITHOUT_LENGTH = 1.0
 IMAGING_COST = 1.0
 WRITE_COST = 0.1
+
+NO_OUTPUT = frozenset(("output_missing", "output_empty"))
+"""What `Tools.run` says when a tool ended well and left nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,14 +182,20 @@ class _PipelineRun:
         before = 0.0
         for command in plan.commands:
             share = cost(command) / total
-            result = await self._tools.run(
-                command,
-                source=source,
-                info=info,
-                out_dir=out_dir,
-                limits=self._limits,
-                on_progress=partial(self._advance, plan, before, share),
-            )
+            try:
+                result = await self._tools.run(
+                    command,
+                    source=source,
+                    info=info,
+                    out_dir=out_dir,
+                    limits=self._limits,
+                    on_progress=partial(self._advance, plan, before, share),
+                )
+            except ToolCrashed as error:
+                if error.code in NO_OUTPUT:
+                    # The tool calls it a success: trying again would only repeat it.
+                    await refuse_unusable(plan.files, out_dir)
+                raise
             results.append(result)
             before += share
             self._board.advance(plan.step_id, before, None)

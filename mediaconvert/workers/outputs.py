@@ -98,6 +98,13 @@ def check_length(
             )
 
 
+async def refuse_unusable(files: Sequence[PlannedFile], out_dir: Path) -> None:
+    """Raises `bad_output` for the first file that is missing, empty or no file at all: said of
+    the user's output, where the tools can only speak of their own names."""
+    for planned in files:
+        await trio.to_thread.run_sync(_regular_size, out_dir / planned.work_name, planned)
+
+
 def bad_output(planned: PlannedFile, reason: str, log: tuple[str, ...] = ()) -> MediaInputError:
     return MediaInputError("bad_output", f"the output '{planned.output_name}' {reason}", log)
 
@@ -118,6 +125,7 @@ def _regular_size(path: Path, planned: PlannedFile) -> int:
 async def _probe(planned: PlannedFile, path: Path, tools: Tools, limits: Limits) -> MediaInfo:
     try:
         info = await tools.probe(path, limits)
+        await tools.check_decodable(path, info, limits)
     except (LimitExceeded, MediaInputError) as error:
         raise bad_output(planned, f"cannot be read back: {error.message}", error.log) from error
     except JobError as error:

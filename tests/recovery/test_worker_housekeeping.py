@@ -1,0 +1,156 @@
+"""What the janitor clears up and what it leaves alone; the outbox on its way to the store."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import trio
+
+from mediaconvert.analytics.flusher import Flusher
+from mediaconvert.backends.analytics.sqlite import open_sqlite_analytics
+from mediaconvert.model import Conditions, JobStatus, ObjectHeaders
+from mediaconvert.ports.notices import Notice, Topic
+from mediaconvert.settings import AnalyticsSettings, Settings, StorageSettings
+from mediaconvert.workers.janitor import Janitor
+from tests.program import PHOTO
+from tests.recovery.test_worker_jobs import RESIZE
+from tests.recovery.worker_rig import Rig, open_rig, settings_for, until
+
+
+@pytest.fixture
+async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
+    async with open_rig(settings_for(tmp_path, lease_seconds=1.0)) as rig:
+        yield rig
+
+
+def janitor(rig: Rig, **storage: float) -> Janitor:
+    settings = Settings(
+        server=rig.settings.server,
+        workers=rig.settings.workers,
+        storage=StorageSettings(**storage),  # type: ignore[arg-type]
+    )
+    return Janitor(rig.catalog, rig.blobs, rig.notices, settings)
+
+
+async def test_the_bytes_of_a_deleted_object_are_deleted_and_forgotten(rig: Rig) -> None:
+    await rig.upload("gone", b"1")
+    await rig.upload("kept", b"2")
+    kept = {s.blob_id for s in (await rig.catalog.objects.get(rig.bucket, "kept")).segments}
+    await rig.catalog.objects.delete(rig.bucket, [("gone", Conditions())])
+    assert await janitor(rig).sweep_garbage() == 1
+    assert await rig.stored_blobs() == kept
+    assert await rig.catalog.housekeeping.garbage(10) == ()
+
+
+async def test_a_garbage_notice_wakes_the_janitor(rig: Rig) -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(janitor(rig).run)
+        await rig.upload("a", b"1")
+        await rig.catalog.objects.delete(rig.bucket, [("a", Conditions())])
+
+        async def is_swept() -> bool:
+            await rig.notices.publish(Notice(Topic.GARBAGE))
+            return await rig.stored_blobs() == set()
+
+        await until(is_swept)
+        nursery.cancel_scope.cancel()
+
+
+async def test_only_old_blobs_that_nothing_knows_are_orphans(rig: Rig) -> None:
+    await rig.upload("kept", b"2")
+    kept = await rig.stored_blobs()
+    async with rig.blobs.stage() as writer:
+        await writer.write(b"nobody's")
+        await writer.seal()
+    assert await janitor(rig, orphan_hours=1).sweep_orphans() == 0
+    assert await rig.stored_blobs() == kept | {writer.blob_id}
+    # Everything is older than a moment in the future.
+    assert await janitor(rig, orphan_hours=-1).sweep_orphans() == 1
+    assert await rig.stored_blobs() == kept
+
+
+async def test_a_copy_keeps_the_bytes_that_its_original_shared(rig: Rig) -> None:
+    await rig.upload("a", b"shared")
+    await rig.catalog.objects.copy(
+        rig.bucket, "a", Conditions(), rig.bucket, "b", None, Conditions(), None
+    )
+    await rig.catalog.objects.delete(rig.bucket, [("a", Conditions())])
+    await janitor(rig).sweep_garbage()
+    assert await rig.read("b") == b"shared"
+
+
+async def test_a_job_whose_lease_ran_out_is_taken_back_and_announced(rig: Rig) -> None:
+    job_id = await rig.submit(PHOTO.read_bytes(), RESIZE)
+    await rig.claim()
+
+    async def is_back() -> bool:
+        await janitor(rig).sweep_leases()
+        return (await rig.job(job_id)).status is JobStatus.PENDING
+
+    async with rig.notices.subscribe(Topic.JOB_READY) as ready:
+        await until(is_back)
+        with trio.fail_after(30):
+            assert await ready.receive() == Notice(Topic.JOB_READY, str(job_id))
+
+
+async def test_stale_uploads_are_aborted_and_younger_ones_are_not(rig: Rig) -> None:
+    upload = await rig.catalog.uploads.create(rig.bucket, "k", ObjectHeaders(), None, None, None)
+    assert await janitor(rig, upload_expiry_days=1).sweep_uploads() == 0
+    assert (await rig.catalog.uploads.get(rig.bucket, "k", upload.id)).id == upload.id
+    assert await janitor(rig, upload_expiry_days=-1).sweep_uploads() == 1
+
+
+async def test_events_reach_the_store_once_and_leave_the_outbox(rig: Rig, tmp_path: Path) -> None:
+    await rig.submit(PHOTO.read_bytes(), RESIZE)
+    async with open_sqlite_analytics(tmp_path / "analytics.db") as store:
+        flusher = Flusher(rig.catalog.housekeeping, store, AnalyticsSettings(flush_seconds=0.05))
+        waiting = await rig.catalog.housekeeping.take_events(100)
+        # As after a crash between sending and acknowledging.
+        await store.record(waiting)
+        assert await flusher.flush() == len(waiting)
+        assert await flusher.flush() == 0
+        assert (await store.job_stats(rig.user_id, 0)).total_jobs == 1
+
+
+async def test_the_flusher_delivers_while_it_runs_and_once_more_at_the_end(
+    rig: Rig, tmp_path: Path
+) -> None:
+    async with open_sqlite_analytics(tmp_path / "analytics.db") as store:
+        flusher = Flusher(rig.catalog.housekeeping, store, AnalyticsSettings(flush_seconds=0.05))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(flusher.run)
+            await rig.submit(PHOTO.read_bytes(), RESIZE, key="1")
+
+            async def is_told() -> bool:
+                return (await store.job_stats(rig.user_id, 0)).total_jobs == 1
+
+            await until(is_told)
+            nursery.cancel_scope.cancel()
+        await rig.submit(PHOTO.read_bytes(), RESIZE, key="2")
+        await flusher.final_flush()
+        assert (await store.job_stats(rig.user_id, 0)).total_jobs == 2
+
+
+async def test_a_store_that_fails_loses_no_event_and_is_complained_about_once(
+    rig: Rig, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    await rig.submit(PHOTO.read_bytes(), RESIZE)
+    async with open_sqlite_analytics(tmp_path / "analytics.db") as store:
+        # Somebody restored the wrong file under it.
+        with contextlib.closing(sqlite3.connect(tmp_path / "analytics.db")) as other:
+            for (table,) in other.execute("select name from sqlite_master").fetchall():
+                if table.startswith("job"):
+                    other.execute(f"drop table if exists {table}")
+            other.commit()
+        flusher = Flusher(rig.catalog.housekeeping, store, AnalyticsSettings(flush_seconds=0.05))
+        waiting = await rig.catalog.housekeeping.take_events(100)
+        with caplog.at_level(logging.INFO, "mediaconvert.analytics.flusher"):
+            for _ in range(3):
+                await flusher.final_flush()
+        assert len(caplog.records) == 1
+        assert await rig.catalog.housekeeping.take_events(100) == waiting

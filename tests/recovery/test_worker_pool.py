@@ -1,0 +1,220 @@
+"""Slots that claim, run, drain and take back; leases that are obeyed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import trio
+import trio.testing
+
+from mediaconvert.model import JobStatus, TriggeredBy
+from mediaconvert.ports.notices import Notice, Topic
+from mediaconvert.workers.leases import LeaseKeeper, Stop
+from mediaconvert.workers.pool import Pool
+from tests.program import PHOTO, command_line, descendants
+from tests.recovery.test_worker_jobs import RESIZE, running_ffmpegs
+from tests.recovery.worker_rig import SLOW_PIPELINE, Rig, long_film, open_rig, settings_for, until
+
+
+@asynccontextmanager
+async def working(rig: Rig, *, embedded: bool = False) -> AsyncIterator[Pool]:
+    """A pool at work; drained when the body ends."""
+    pool = rig.pool(embedded=embedded)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(pool.run)
+        yield pool
+        await pool.drain()
+
+
+async def has_status(rig: Rig, job_id: int, status: JobStatus) -> bool:
+    return (await rig.job(job_id)).status is status  # type: ignore[arg-type]
+
+
+async def test_a_pool_runs_everything_that_waits_and_what_is_announced(tmp_path: Path) -> None:
+    async with open_rig(settings_for(tmp_path, poll_seconds=60)) as rig:
+        data = PHOTO.read_bytes()
+        waiting = [await rig.submit(data, RESIZE, key=f"{n}.jpg") for n in range(5)]
+        ended: list[str] = []
+        async with working(rig) as pool:
+            pool.observe(lambda ending, _: ended.append(ending))
+            assert pool.slots == 2
+            for job_id in waiting:
+                await until(lambda job_id=job_id: has_status(rig, job_id, JobStatus.COMPLETED))
+            # It polls once a minute: only the notice can have woken it.
+            late = await rig.submit(data, RESIZE, key="late.jpg")
+            await rig.notices.publish(Notice(Topic.JOB_READY, str(late)))
+            await until(lambda: has_status(rig, late, JobStatus.COMPLETED))
+        assert pool.slots_busy == 0
+        assert ended == ["completed"] * 6
+
+
+async def test_without_any_notice_jobs_are_found_by_polling(tmp_path: Path) -> None:
+    async with open_rig(settings_for(tmp_path, poll_seconds=0.05)) as rig, working(rig):
+        job_id = await rig.submit(PHOTO.read_bytes(), RESIZE)
+        await until(lambda: has_status(rig, job_id, JobStatus.COMPLETED))
+
+
+async def test_a_pool_claims_no_more_than_it_has_slots(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path, slots=1, drain_seconds=0.0)
+    async with open_rig(settings) as rig:
+        film = long_film(tmp_path)
+        jobs = [await rig.submit(film, SLOW_PIPELINE, key=f"{n}.mp4") for n in range(2)]
+        async with working(rig) as pool:
+            await until(lambda: rig.has_progress(jobs[0]))
+            assert pool.slots_busy == 1
+            assert (await rig.job(jobs[1])).status is JobStatus.PENDING
+
+
+async def test_a_cancel_notice_stops_the_running_job(tmp_path: Path) -> None:
+    async with open_rig(settings_for(tmp_path)) as rig:
+        film = long_film(tmp_path)
+        job_id = await rig.submit(film, SLOW_PIPELINE)
+        ended: list[str] = []
+        async with working(rig) as pool:
+            pool.observe(lambda ending, _: ended.append(ending))
+            await until(lambda: rig.has_progress(job_id))
+            await rig.catalog.jobs.cancel(rig.user_id, job_id)
+            await rig.notices.publish(Notice(Topic.JOB_CANCELED, str(job_id)))
+            await until(lambda: _is_idle(pool))
+            assert running_ffmpegs() == []
+        assert ended == ["canceled"]
+
+
+async def _is_idle(pool: Pool) -> bool:
+    await trio.lowlevel.checkpoint()
+    return pool.slots_busy == 0
+
+
+async def test_draining_lets_running_jobs_end_and_claims_no_other(tmp_path: Path) -> None:
+    async with open_rig(settings_for(tmp_path, slots=1)) as rig:
+        data = PHOTO.read_bytes()
+        jobs = [await rig.submit(data, RESIZE, key=f"{n}.jpg") for n in range(3)]
+        async with working(rig) as pool:
+            await until(lambda: _is_busy(pool))
+            pool.begin_drain()
+        statuses = [(await rig.job(job_id)).status for job_id in jobs]
+        assert JobStatus.PROCESSING not in statuses
+        assert statuses[0] is JobStatus.COMPLETED
+        assert statuses[-1] is JobStatus.PENDING
+
+
+async def _is_busy(pool: Pool) -> bool:
+    await trio.lowlevel.checkpoint()
+    return pool.slots_busy > 0
+
+
+async def test_a_job_that_outlasts_the_drain_goes_back_without_losing_an_attempt(
+    tmp_path: Path,
+) -> None:
+    async with open_rig(settings_for(tmp_path, drain_seconds=0.0)) as rig:
+        job_id = await rig.submit(long_film(tmp_path), SLOW_PIPELINE)
+        async with working(rig):
+            await until(lambda: rig.has_progress(job_id))
+        job = await rig.job(job_id)
+        assert (job.status, job.attempt) == (JobStatus.PENDING, 0)
+        last = (await rig.catalog.jobs.history(rig.user_id, job_id))[-1]
+        assert "stopping" in last.message
+        assert running_ffmpegs() == []
+        assert rig.workspaces() == []
+
+
+async def test_a_pool_cancelled_from_outside_leaves_no_process_and_no_lost_job(
+    tmp_path: Path,
+) -> None:
+    async with open_rig(settings_for(tmp_path)) as rig:
+        job_id = await rig.submit(long_film(tmp_path), SLOW_PIPELINE)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(rig.pool().run)
+            await until(lambda: rig.has_progress(job_id))
+            nursery.cancel_scope.cancel()
+        assert (await rig.job(job_id)).status is JobStatus.PENDING
+        lines = [command_line(pid) for pid in descendants(os.getpid())]
+        assert not [line for line in lines if "-i input" in line]
+
+
+async def test_an_embedded_start_takes_back_what_a_dead_process_ran(tmp_path: Path) -> None:
+    async with open_rig(settings_for(tmp_path)) as rig:
+        job_id = await rig.submit(PHOTO.read_bytes(), RESIZE)
+        dead = await rig.claim()
+        (tmp_path / "work" / f"{dead.id}-{dead.token[:12]}").mkdir(parents=True)
+        async with working(rig, embedded=True):
+            await until(lambda: has_status(rig, job_id, JobStatus.COMPLETED))
+        assert rig.workspaces() == []
+        rows = await rig.catalog.jobs.history(rig.user_id, job_id)
+        assert rows[2].triggered_by is TriggeredBy.SYSTEM
+        assert (await rig.job(job_id)).attempt == 2
+
+
+async def test_a_start_beside_other_workers_leaves_their_jobs_alone(tmp_path: Path) -> None:
+    async with open_rig(settings_for(tmp_path)) as rig:
+        job_id = await rig.submit(PHOTO.read_bytes(), RESIZE)
+        await rig.claim()
+        async with working(rig):
+            assert (await rig.job(job_id)).status is JobStatus.PROCESSING
+        assert (await rig.job(job_id)).status is JobStatus.PROCESSING
+
+
+async def test_renewing_keeps_a_lease_and_losing_it_stops_the_job(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path, lease_seconds=1.0, renew_seconds=0.1)
+    async with open_rig(settings) as rig:
+        await rig.submit(PHOTO.read_bytes(), RESIZE)
+        job = await rig.claim()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(rig.keeper.run)
+            with rig.keeper.hold(job, trio.current_time()) as held:
+                first = held.scope.deadline
+                await until(lambda: _is_later(held.scope, first))
+                assert held.stopped is None
+                await rig.catalog.queue.recover(
+                    all_running=True, by=TriggeredBy.SYSTEM, message="test"
+                )
+                with held.scope:
+                    await trio.sleep_forever()
+                assert held.stopped is Stop.LOST
+            nursery.cancel_scope.cancel()
+
+
+async def _is_later(scope: trio.CancelScope, than: float) -> bool:
+    await trio.lowlevel.checkpoint()
+    return scope.deadline > than
+
+
+async def test_a_job_whose_lease_cannot_be_renewed_stops_before_it_runs_out(
+    tmp_path: Path,
+) -> None:
+    settings = settings_for(tmp_path, lease_seconds=3.0)
+    async with open_rig(settings) as rig:
+        await rig.submit(PHOTO.read_bytes(), RESIZE)
+        job = await rig.claim()
+        # Nobody renews: the keeper does not run.
+        asked_at = trio.current_time()
+        with rig.keeper.hold(job, asked_at) as held:
+            assert held.scope.deadline == asked_at + 2.0
+            with held.scope:
+                await trio.sleep_forever()
+            assert held.stopped is Stop.LOST
+
+
+async def test_a_cancel_that_overtakes_the_claims_answer_is_not_forgotten(tmp_path: Path) -> None:
+    async with open_rig(settings_for(tmp_path)) as rig:
+        job_id = await rig.submit(PHOTO.read_bytes(), RESIZE)
+        job = await rig.claim()
+        keeper = LeaseKeeper(rig.catalog.queue, "w", rig.settings.workers)
+        keeper.cancel(job_id)
+        with keeper.hold(job, trio.current_time()) as held:
+            assert held.stopped is Stop.CANCELED
+
+
+async def test_an_older_attempt_in_the_same_process_loses_to_the_newer(tmp_path: Path) -> None:
+    async with open_rig(settings_for(tmp_path)) as rig:
+        await rig.submit(PHOTO.read_bytes(), RESIZE)
+        older = await rig.claim()
+        await rig.catalog.queue.recover(all_running=True, by=TriggeredBy.SYSTEM, message="test")
+        newer = await rig.claim()
+        now = trio.current_time()
+        with rig.keeper.hold(older, now) as first, rig.keeper.hold(newer, now) as second:
+            assert first.stopped is Stop.LOST
+            assert second.stopped is None
