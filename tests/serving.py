@@ -20,7 +20,8 @@ import boto3
 import trio
 from botocore.config import Config
 
-from mediaconvert.api.asgi import App
+from mediaconvert.api.asgi import App, Receive, Scope, Send
+from mediaconvert.api.gateway import Gateway
 from mediaconvert.api.s3.app import make_s3_app
 from mediaconvert.api.s3.auth import Authenticator
 from mediaconvert.api.server import serve
@@ -141,15 +142,20 @@ class Served:
 
 @contextmanager
 def serving(
-    folder: Path, *, s3: S3Settings | None = None, server: ServerSettings | None = None
+    folder: Path,
+    *,
+    s3: S3Settings | None = None,
+    server: ServerSettings | None = None,
+    make_rest: Callable[[Served], App] | None = None,
 ) -> Iterator[Served]:
-    """Run the service below `folder` while the block runs."""
+    """Run the service below `folder` while the block runs. `make_rest` makes the application
+    of the other door, inside of the service's Trio run; without it that door answers 404."""
     settings = Settings(
         s3=s3 or S3Settings(),
         server=server or ServerSettings(port=0, data_dir=folder, drain_requests_seconds=1.0),
     )
     served = Served(folder, settings)
-    thread = _ServiceThread(served)
+    thread = _ServiceThread(served, make_rest or _no_rest)
     thread.start()
     if not thread.is_up.wait(START_SECONDS) or thread.failure is not None:
         raise RuntimeError("the service did not start") from thread.failure
@@ -164,9 +170,10 @@ def serving(
 
 
 class _ServiceThread(threading.Thread):
-    def __init__(self, served: Served) -> None:
+    def __init__(self, served: Served, make_rest: Callable[[Served], App]) -> None:
         super().__init__(name="service")
         self._served = served
+        self._make_rest = make_rest
         self.is_up = threading.Event()
         self.failure: BaseException | None = None
         self.shutdown: trio.Event
@@ -192,7 +199,9 @@ class _ServiceThread(threading.Thread):
         ):
             app, authenticator = _make_app(served)
             await nursery.start(authenticator.run)
-            addresses = await nursery.start(self._serve, app)
+            rest = self._make_rest(served)
+            gateway = Gateway(rest, app, domain=served.settings.s3.domain)
+            addresses = await nursery.start(self._serve, gateway)
             served.port = addresses[0][1]
             self.is_up.set()
             await self.shutdown.wait()
@@ -224,3 +233,16 @@ def _make_app(served: Served) -> tuple[App, Authenticator]:
         settings=settings,
     )
     return app, authenticator
+
+
+def _no_rest(_served: Served) -> App:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            for event in ("startup", "shutdown"):
+                await receive()
+                await send({"type": f"lifespan.{event}.complete"})
+        else:
+            await send({"type": "http.response.start", "status": 404, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+
+    return app

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.s3.signing import Signer
 from tests.serving import Person, Served, serving
 
 
@@ -33,3 +34,8 @@ def bucket(s3: Any) -> str:
     name = f"bucket-{secrets.token_hex(6)}"
     s3.create_bucket(Bucket=name)
     return name
+
+
+@pytest.fixture
+def signer(served: Served, person: Person) -> Signer:
+    return Signer(served, person)
