@@ -42,15 +42,16 @@ class Signer:
         payload: str = "UNSIGNED-PAYLOAD",
     ) -> bytes:
         """The bytes of a request's line and headers. `target` is sent as it is."""
-        url = self.served.url + target
+        host = (headers or {}).get("Host", f"{self.served.host}:{self.served.port}")
+        url = f"http://{host}{target}"
         request = AWSRequest(method=method, url=url, headers=dict(headers or {}))
         request.headers["x-amz-content-sha256"] = payload
         # What signs is told the payload's name by this context.
         request.context["payload_signing_enabled"] = True
         credentials = Credentials(self.person.access_key, self.person.secret_key)
         _Auth(credentials, "s3", "us-east-1", payload).add_auth(request)
-        lines = [f"{method} {target} HTTP/1.1", f"Host: {self.served.host}:{self.served.port}"]
-        lines += [f"{name}: {value}" for name, value in request.headers.items()]
+        lines = [f"{method} {target} HTTP/1.1", f"Host: {host}"]
+        lines += [f"{n}: {v}" for n, v in request.headers.items() if n != "Host"]
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
     def send(
@@ -84,12 +85,15 @@ class _Auth(S3SigV4Auth):
 
 def read_answer(connection: socket.socket, method: str = "GET") -> Answer:
     """The next answer on the connection."""
-    with connection.makefile("rb") as stream:
+    # Unbuffered: what follows the answer stays in the connection.
+    with connection.makefile("rb", buffering=0) as stream:
         status = int(stream.readline().split()[1])
         headers = {}
         while (line := stream.readline().strip()) != b"":
             name, _, value = line.decode("latin-1").partition(":")
             headers[name.lower()] = value.strip()
         has_body = method != "HEAD" and status >= 200 and status not in (204, 304)
-        body = stream.read(int(headers.get("content-length", 0))) if has_body else b""
+        body = b""
+        while has_body and len(body) < int(headers.get("content-length", 0)):
+            body += stream.read(int(headers["content-length"]) - len(body)) or b""
     return Answer(status, headers, body)
