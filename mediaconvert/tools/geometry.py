@@ -76,8 +76,7 @@ def place(width: int, height: int, asked: Resize) -> Placement:
     across, down = box[0] / width, box[1] / height
     match asked.mode:
         case "exact":
-            scaled = box if asked.upscale else (min(box[0], width), min(box[1], height))
-            return Placement(scaled, scaled, is_cut=False)
+            return Placement(box, box, is_cut=False)
         case "crop":
             scaled = _scaled(width, height, _held(max(across, down), asked))
             return Placement(scaled, (min(box[0], scaled[0]), min(box[1], scaled[1])), is_cut=True)

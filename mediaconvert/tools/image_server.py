@@ -32,6 +32,8 @@ _PR_SET_DUMPABLE, _PR_SET_PDEATHSIG = 4, 1
 _CLONE_NEWUSER, _CLONE_NEWPID = 0x10000000, 0x20000000
 _TERM_GRACE_SECONDS = 0.5
 
+Action = Callable[[Task], dict[str, object]]
+
 
 def main() -> int:
     """What this process is stands in its environment; see `confine.CHILD_VARIABLE`."""
@@ -42,7 +44,7 @@ def main() -> int:
         case "files":
             return _list_files()
         case "images":
-            return Server(int(fd)).serve()
+            return Server(int(fd), _actions).serve()
         case _:
             print("image-server is started by the service itself", file=sys.stderr)
             return 2
@@ -58,7 +60,7 @@ def _list_files() -> int:
     return 0
 
 
-def _actions() -> dict[str, Callable[[Task], dict[str, object]]]:
+def _actions() -> dict[str, Action]:
     """The heavy imports happen here."""
     from mediaconvert.tools import image_actions, pdf_actions
 
@@ -95,6 +97,8 @@ class Server:
     """Waits for commands, cancels and deaths; never reads what a user sent."""
 
     control_fd: int
+    load: Callable[[], Mapping[str, Action]]
+    """Imports what the actions need, and names them."""
     _running: dict[int, _Running] = field(default_factory=dict)
 
     def serve(self) -> int:
@@ -103,7 +107,7 @@ class Server:
         libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
         # The guardians between us and the workers wait for these; see `_guard`.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGCHLD})
-        actions = _actions()
+        actions = self.load()
         control = socket.socket(fileno=self.control_fd)
         control.send(json.dumps({"ready": _versions()}).encode())
         while True:
@@ -140,7 +144,7 @@ class Server:
         self,
         control: socket.socket,
         libc: ctypes.CDLL,
-        actions: Mapping[str, Callable[[Task], dict[str, object]]],
+        actions: Mapping[str, Action],
     ) -> bool:
         """One message; False when there will be no more."""
         data, fds = _receive(control)
@@ -186,7 +190,7 @@ def _receive(control: socket.socket) -> tuple[bytes, list[int]]:
 
 def _guard(
     libc: ctypes.CDLL,
-    actions: Mapping[str, Callable[[Task], dict[str, object]]],
+    actions: Mapping[str, Action],
     task: Task,
     reply_fd: int,
     limits: Mapping[str, int],
@@ -219,7 +223,7 @@ def _guard(
 
 def _work(
     libc: ctypes.CDLL,
-    action: Callable[[Task], dict[str, object]],
+    action: Action,
     task: Task,
     reply_fd: int,
     limits: Mapping[str, int],

@@ -35,6 +35,17 @@ _BINARY: tuple[tuple[bytes, str], ...] = (
     (b"DICM", "a DICOM image"),
 )
 
+# Major brands of ISO base media files that hold a still picture which no tool here reads whole:
+# telephones cut HEIC photographs into tiles, and one tile is not the picture.
+STILL_BRANDS = dict.fromkeys(
+    (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"),
+    "an HEIC photograph; save it as JPEG first",
+) | {
+    b"jp2 ": "a JPEG 2000 image",
+    b"jpx ": "a JPEG 2000 image",
+    b"crx ": "a raw photograph (Canon CR3)",
+}
+
 # (found within the first KiB of text, in lower case, name)
 _TEXT: tuple[tuple[bytes, str], ...] = (
     (b"#extm3u", "an HLS playlist, which only points at other files"),
@@ -64,8 +75,7 @@ def name_refused(head: bytes) -> str:
     if head[257:262] == b"ustar":
         return "a tar archive"
     if head[4:8] == b"ftyp":
-        brand = head[8:12].decode("latin-1").strip()
-        return f"an image of the type {brand!r}, which is not supported"
+        return STILL_BRANDS.get(head[8:12], "a film of an unknown type")
     text = _as_text(head)
     if text is not None:
         return _name_text(text)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from mediaconvert.errors import MediaInputError
 from mediaconvert.media import MediaKind
-from mediaconvert.tools.refused_formats import name_refused
+from mediaconvert.tools.refused_formats import STILL_BRANDS, name_refused
 
 HEAD_BYTES = 4096
 """How much of the start of a file `sniff` wants to see."""
@@ -19,7 +19,7 @@ HEAD_BYTES = 4096
 ACCEPTED = (
     "accepted are video (mp4, mov, mkv, webm, avi, flv, mpeg, wmv, 3gp, ogg), "
     "audio (mp3, m4a, aac, ogg, opus, flac, wav, aiff, amr, wma, caf), "
-    "images (jpeg, png, gif, webp, avif, heic, tiff, bmp, jxl) and PDF"
+    "images (jpeg, png, gif, webp, avif, tiff, bmp, jxl) and PDF"
 )
 
 
@@ -30,7 +30,7 @@ class Format:
     container: str
     demuxer: str
     """What `-f` gets; empty where ffmpeg is not the reader. For the pictures that libvips
-    cannot read here (bmp, jxl, heic) it is the demuxer that turns them into a PNG."""
+    cannot read here (bmp, jxl) it is the demuxer that turns them into a PNG."""
     kind: MediaKind
     """Of containers that hold either, VIDEO; probing the streams settles it."""
 
@@ -72,7 +72,6 @@ _RIFF = {
     b"WEBP": Format("webp", "", _IMAGE),
 }
 
-_HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"}
 _AUDIO_BRANDS = {b"M4A ", b"M4B ", b"M4P ", b"F4A ", b"F4B "}
 # QuickTime files from before `ftyp` existed begin with one of these atoms.
 _OLD_ATOMS = {b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"}
@@ -126,9 +125,7 @@ def _isobmff(head: bytes) -> Format | None:
     brands = {major} | {head[i : i + 4] for i in range(16, min(size, len(head)) - 3, 4)}
     if major in (b"avif", b"avis") or (major in (b"mif1", b"msf1") and b"avif" in brands):
         return Format("avif", "", _IMAGE)
-    if major in _HEIC_BRANDS or (major in (b"mif1", b"msf1") and brands & _HEIC_BRANDS):
-        return Format("heic", "mov", _IMAGE)
-    if major in (b"jp2 ", b"jpx ", b"crx ", b"mif1", b"msf1"):
+    if major in STILL_BRANDS:
         return None
     if major == b"qt  ":
         return Format("mov", "mov", _VIDEO)

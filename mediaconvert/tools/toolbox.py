@@ -46,7 +46,7 @@ from mediaconvert.tools.sandbox import Confined, Executable
 logger = logging.getLogger(__name__)
 
 # Pictures that libvips cannot read in the build that comes along, and what reads them.
-_PICTURE_DEMUXERS = {"bmp": "bmp_pipe", "jxl": "jpegxl_pipe", "heic": "mov"}
+_PICTURE_DEMUXERS = {"bmp": "bmp_pipe", "jxl": "jpegxl_pipe"}
 
 
 @asynccontextmanager
