@@ -61,14 +61,15 @@ class Program:
 
     def _read_log(self) -> None:
         assert self.process.stderr is not None
-        for raw in self.process.stderr:
-            try:
-                line = json.loads(raw)
-            except ValueError:
-                line = {"level": "raw", "message": raw.decode(errors="replace").rstrip()}
-            with self._logged:
-                self.log.append(line)
-                self._logged.notify_all()
+        with self.process.stderr as lines:
+            for raw in lines:
+                try:
+                    line = json.loads(raw)
+                except ValueError:
+                    line = {"level": "raw", "message": raw.decode(errors="replace").rstrip()}
+                with self._logged:
+                    self.log.append(line)
+                    self._logged.notify_all()
         with self._logged:
             self.log.append({"level": "end", "message": "end of log"})
             self._logged.notify_all()

@@ -7,13 +7,22 @@ from functools import cache
 from pathlib import Path
 
 from mediaconvert.settings import ToolSettings
-from mediaconvert.tools.locate import locate_tools
+from mediaconvert.tools.locate import find_tools
 from tests.program import clean_environment
 
 
 @cache
 def ffmpeg() -> str:
-    return str(locate_tools(ToolSettings()).ffmpeg)
+    found = find_tools(ToolSettings()).ffmpeg
+    assert found is not None
+    return str(found.path)
+
+
+@cache
+def ffprobe() -> str:
+    found = find_tools(ToolSettings()).ffprobe
+    assert found is not None
+    return str(found.path)
 
 
 def make(path: Path, *arguments: str) -> Path:

@@ -7,9 +7,8 @@ import subprocess
 import tempfile
 from dataclasses import dataclass
 
-from mediaconvert.settings import ToolSettings
-from mediaconvert.tools.locate import locate_tools
 from tests.program import clean_environment
+from tests.service.media import ffprobe
 
 
 @dataclass(frozen=True)
@@ -22,12 +21,11 @@ class Probed:
 
 def probe(data: bytes, extension: str) -> Probed:
     """ffprobe's plain answer about bytes that were downloaded."""
-    ffprobe = str(locate_tools(ToolSettings()).ffprobe)
     with tempfile.NamedTemporaryFile(suffix="." + extension) as file:
         file.write(data)
         file.flush()
         answer = subprocess.run(
-            [ffprobe, "-v", "error", "-of", "json", "-show_streams", "-show_format", file.name],
+            [ffprobe(), "-v", "error", "-of", "json", "-show_streams", "-show_format", file.name],
             check=True,
             capture_output=True,
             env=clean_environment(),
