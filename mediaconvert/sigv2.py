@@ -1,7 +1,7 @@
 """AWS Signature Version 2 for S3: presigned URLs, which boto3 and aws cli v1 still make by
 default for us-east-1, and the older Authorization header.
 
-Sans-I/O, as `sigv4.py`. The rules are those of the S3 User Guide (Appendix: Signing and
+Sans-I/O, as `sigv4`. The rules are those of the S3 User Guide (Appendix: Signing and
 authenticating REST requests, signature version 2). Whether either form is accepted at all is
 a setting, which `api/s3/auth.py` heeds.
 """
@@ -15,13 +15,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_tz
 
-from mediaconvert.sigv4 import (
+from mediaconvert.sigv4.canonical import (
     SignatureError,
     SignedRequest,
-    check_skew,
-    does_not_match,
     is_equal,
 )
+from mediaconvert.sigv4.checks import check_skew, does_not_match
 
 STANDARD_HEADERS = ("content-md5", "content-type")
 """Signed by name, in this order; a presigned URL may carry them as parameters instead."""

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from mediaconvert.api.s3.chunked import MAX_LINE_BYTES, MAX_TRAILER_BYTES, ChunkedDecoder
 from mediaconvert.api.s3.errors import S3Error
 from mediaconvert.errors import IncompleteBody
-from mediaconvert.sigv4 import Claim, CredentialScope, PayloadKind, SignedRequest
-from mediaconvert.sigv4_chunks import ChunkChain
-from mediaconvert.sigv4_client import KeyPair, sign
+from mediaconvert.sigv4.canonical import Claim, CredentialScope, PayloadKind, SignedRequest
+from mediaconvert.sigv4.chunks import ChunkChain
+from mediaconvert.sigv4.client import KeyPair, sign
 
 SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 SCOPE = CredentialScope("20130524", "us-east-1")

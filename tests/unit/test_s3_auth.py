@@ -23,8 +23,8 @@ from mediaconvert.model import Credential, UserId
 from mediaconvert.ports.catalog import Catalog
 from mediaconvert.ports.notices import Notice, Topic
 from mediaconvert.settings import S3Settings
-from mediaconvert.sigv4 import EMPTY_SHA256, PayloadKind, SignedRequest
-from mediaconvert.sigv4_client import KeyPair, presign, sign
+from mediaconvert.sigv4.canonical import EMPTY_SHA256, PayloadKind, SignedRequest
+from mediaconvert.sigv4.client import KeyPair, presign, sign
 from mediaconvert.vault import Vault
 
 NOW = 1_800_000_000

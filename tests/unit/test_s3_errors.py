@@ -14,7 +14,7 @@ from mediaconvert.api.s3.errors import (
     invalid_argument,
     render_error,
 )
-from mediaconvert.sigv4 import SignatureError
+from mediaconvert.sigv4.canonical import SignatureError
 
 
 def every_refusal() -> set[type[errors.Refusal]]:

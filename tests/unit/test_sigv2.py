@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mediaconvert import sigv2
-from mediaconvert.sigv4 import SignatureError, SignedRequest
+from mediaconvert.sigv4.canonical import SignatureError, SignedRequest
 
 ACCESS_KEY, SECRET = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 CREDENTIALS = Credentials(ACCESS_KEY, SECRET)

@@ -11,16 +11,16 @@ from botocore.credentials import Credentials
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from mediaconvert import sigv4
-from mediaconvert.sigv4 import PayloadKind, SignatureError, SignedRequest
-from mediaconvert.sigv4_claims import (
+from mediaconvert.sigv4 import canonical, checks
+from mediaconvert.sigv4.canonical import PayloadKind, SignatureError, SignedRequest
+from mediaconvert.sigv4.claims import (
     check_post_signature,
     parse_authorization,
     parse_payload,
     parse_post,
     parse_presigned,
 )
-from mediaconvert.sigv4_client import KeyPair, presign, sign
+from mediaconvert.sigv4.client import KeyPair, presign, sign
 
 # The key pair and the time of the examples in the S3 API reference.
 EXAMPLE = KeyPair("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
@@ -38,10 +38,10 @@ def check(request: SignedRequest, secret: str, now: int | None = None) -> None:
     """What the authenticator does with a version 4 request, its key given."""
     is_header = request.header(b"authorization") is not None
     claim = parse_authorization(request) if is_header else parse_presigned(request)
-    sigv4.check_scope(claim, region=None)
-    sigv4.check_time(claim, sigv4.parse_timestamp(claim.timestamp) if now is None else now)
-    sigv4.check_signed_headers(request, claim)
-    sigv4.check_signature(request, claim, secret)
+    checks.check_scope(claim, region=None)
+    checks.check_time(claim, canonical.parse_timestamp(claim.timestamp) if now is None else now)
+    checks.check_signed_headers(request, claim)
+    checks.check_signature(request, claim, secret)
 
 
 def from_botocore(request: AWSRequest, host: bytes = b"localhost:8080") -> SignedRequest:
@@ -60,7 +60,7 @@ def from_botocore(request: AWSRequest, host: bytes = b"localhost:8080") -> Signe
             b"/test.txt",
             b"",
             [(b"range", b"bytes=0-9")],
-            sigv4.EMPTY_SHA256,
+            canonical.EMPTY_SHA256,
             "f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41",
         ),
         (
@@ -79,7 +79,7 @@ def from_botocore(request: AWSRequest, host: bytes = b"localhost:8080") -> Signe
             b"/",
             b"lifecycle",
             [],
-            sigv4.EMPTY_SHA256,
+            canonical.EMPTY_SHA256,
             "fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543",
         ),
         (
@@ -87,7 +87,7 @@ def from_botocore(request: AWSRequest, host: bytes = b"localhost:8080") -> Signe
             b"/",
             b"max-keys=2&prefix=J",
             [],
-            sigv4.EMPTY_SHA256,
+            canonical.EMPTY_SHA256,
             "34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7",
         ),
     ],
@@ -148,10 +148,10 @@ def test_whatever_botocore_presigns_is_accepted(key, query, seconds):
 
 @given(path=st.sampled_from(["/a/../b", "/a//b", "/a/./b", "/%2e%2e/b", "//", "/a%2Fb/%7E"]))
 def test_a_path_is_never_normalised(path):
-    canonical = sigv4.canonical_request(
+    found = canonical.canonical_request(
         SignedRequest("GET", path.encode(), b"", []), (), "x", is_presigned=False
     )
-    line = canonical.split(b"\n")[1]
+    line = found.split(b"\n")[1]
     once = path.replace("%2e", ".").replace("%2F", "/").replace("%7E", "~")
     assert line == once.encode()
 
@@ -161,20 +161,20 @@ def test_the_order_of_the_query_does_not_matter(pairs, random):
     shuffled = list(pairs)
     random.shuffle(shuffled)
 
-    def canonical(items):
+    def form(items):
         query = "&".join(f"{quote(n, safe='')}={quote(v, safe='')}" for n, v in items)
         request = SignedRequest("GET", b"/", query.encode(), [])
-        return sigv4.canonical_request(request, (), "x", is_presigned=False)
+        return canonical.canonical_request(request, (), "x", is_presigned=False)
 
     assume(all(n for n, _ in pairs))
-    assert canonical(pairs) == canonical(shuffled)
+    assert form(pairs) == form(shuffled)
 
 
 def test_header_values_are_trimmed_folded_and_joined():
     headers = [(b"x-amz-meta-a", b"  one   two "), (b"host", b"h"), (b"x-amz-meta-a", b"three")]
     request = SignedRequest("GET", b"/", b"", headers)
-    canonical = sigv4.canonical_request(request, ("host", "x-amz-meta-a"), "p", is_presigned=False)
-    assert canonical == b"GET\n/\n\nhost:h\nx-amz-meta-a:one two,three\n\nhost;x-amz-meta-a\np"
+    found = canonical.canonical_request(request, ("host", "x-amz-meta-a"), "p", is_presigned=False)
+    assert found == b"GET\n/\n\nhost:h\nx-amz-meta-a:one two,three\n\nhost;x-amz-meta-a\np"
 
 
 def test_a_broken_escape_is_refused():
@@ -183,7 +183,7 @@ def test_a_broken_escape_is_refused():
         SignedRequest("GET", b"/", b"a=%1", []),
     ):
         with pytest.raises(SignatureError) as caught:
-            sigv4.canonical_request(request, (), "x", is_presigned=False)
+            canonical.canonical_request(request, (), "x", is_presigned=False)
         assert caught.value.code == "InvalidURI"
 
 
@@ -219,7 +219,7 @@ def test_host_must_be_signed():
 )
 def test_a_header_is_good_for_fifteen_minutes_around_its_time(offset, code):
     request = SignedRequest("GET", b"/", b"", [HOST])
-    signed = sign(request, EXAMPLE, now=EXAMPLE_TIME, payload=sigv4.EMPTY_SHA256).request
+    signed = sign(request, EXAMPLE, now=EXAMPLE_TIME, payload=canonical.EMPTY_SHA256).request
     if code is None:
         check(signed, EXAMPLE.secret, EXAMPLE_TIME + offset)
         return
@@ -316,12 +316,12 @@ def test_a_header_signature_needs_a_date_and_a_payload_hash():
 def test_the_wrong_region_or_service_is_named():
     request = SignedRequest("GET", b"/", b"", [HOST])
     claim = sign(request, EXAMPLE, now=EXAMPLE_TIME, payload="UNSIGNED-PAYLOAD").claim
-    sigv4.check_scope(claim, region="us-east-1")
+    checks.check_scope(claim, region="us-east-1")
     with pytest.raises(SignatureError, match="the region 'us-east-1' is wrong") as caught:
-        sigv4.check_scope(claim, region="eu-central-1")
+        checks.check_scope(claim, region="eu-central-1")
     assert caught.value.fields == {"Region": "eu-central-1"}
     with pytest.raises(SignatureError, match="incorrect service"):
-        sigv4.check_scope(
+        checks.check_scope(
             replace(claim, scope=replace(claim.scope, service="iam"), expires_seconds=1),
             region=None,
         )
@@ -365,7 +365,7 @@ def test_payload_values_are_told_apart():
 
 def test_a_mismatch_is_explained_with_what_was_signed():
     request = SignedRequest("GET", b"/b/k", b"", [HOST])
-    signed = sign(request, EXAMPLE, now=EXAMPLE_TIME, payload=sigv4.EMPTY_SHA256).request
+    signed = sign(request, EXAMPLE, now=EXAMPLE_TIME, payload=canonical.EMPTY_SHA256).request
     with pytest.raises(SignatureError) as caught:
         check(replace(signed, raw_path=b"/b/other"), EXAMPLE.secret)
     fields = caught.value.fields

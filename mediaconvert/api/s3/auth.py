@@ -14,7 +14,7 @@ from typing import Any
 
 import trio
 
-from mediaconvert import sigv2, sigv4, sigv4_claims
+from mediaconvert import sigv2
 from mediaconvert.api.s3.errors import from_signature
 from mediaconvert.api.s3.integrity import CHECKSUM_HEADERS
 from mediaconvert.api.s3.keycache import KeyCache, KnownKey, Unsealer
@@ -23,8 +23,15 @@ from mediaconvert.model import CredentialId, UserId
 from mediaconvert.ports.catalog import Catalog
 from mediaconvert.ports.notices import Notices
 from mediaconvert.settings import S3Settings
-from mediaconvert.sigv4 import Claim, PayloadKind, SignatureError, SignedRequest
-from mediaconvert.sigv4_chunks import ChunkChain
+from mediaconvert.sigv4 import checks, claims
+from mediaconvert.sigv4.canonical import (
+    ALGORITHM,
+    Claim,
+    PayloadKind,
+    SignatureError,
+    SignedRequest,
+)
+from mediaconvert.sigv4.chunks import ChunkChain
 
 # Parameters of presigned URLs that say how they are signed, and checksums of the body: SDKs put
 # that of an empty body there, because they sign before there is one, and S3 takes no notice of
@@ -107,9 +114,9 @@ class Authenticator:
     async def _authenticate(self, request: SignedRequest) -> Authenticated:
         match _source(request):
             case "header-v4":
-                return await self._version4(request, sigv4_claims.parse_authorization(request))
+                return await self._version4(request, claims.parse_authorization(request))
             case "query-v4":
-                return await self._version4(request, sigv4_claims.parse_presigned(request))
+                return await self._version4(request, claims.parse_presigned(request))
             case "header-v2" if self._settings.sigv2:
                 return await self._version2(request, sigv2.parse_authorization(request))
             case "query-v2" if self._settings.sigv2_presign:
@@ -125,12 +132,12 @@ class Authenticator:
 
     async def _version4(self, request: SignedRequest, claim: Claim) -> Authenticated:
         region = None if self._settings.any_region else self._settings.region
-        sigv4.check_scope(claim, region=region)
-        sigv4.check_time(claim, int(self._clock()))
-        payload, payload_sha256 = sigv4_claims.parse_payload(_body_payload(request, claim))
+        checks.check_scope(claim, region=region)
+        checks.check_time(claim, int(self._clock()))
+        payload, payload_sha256 = claims.parse_payload(_body_payload(request, claim))
         known = await self._known(claim.access_key)
-        sigv4.check_signed_headers(request, claim)
-        sigv4.check_signature(request, claim, known.secret)
+        checks.check_signed_headers(request, claim)
+        checks.check_signature(request, claim, known.secret)
         return Authenticated(
             user_id=known.key.user_id,
             credential_id=known.key.credential_id,
@@ -147,7 +154,7 @@ class Authenticator:
     async def _version2(self, request: SignedRequest, claim: sigv2.ClaimV2) -> Authenticated:
         sigv2.check_time(request, claim, int(self._clock()))
         header = (request.header(b"x-amz-content-sha256") or b"").decode("latin-1").strip()
-        payload, payload_sha256 = sigv4_claims.parse_payload(header or PayloadKind.UNSIGNED)
+        payload, payload_sha256 = claims.parse_payload(header or PayloadKind.UNSIGNED)
         if payload.is_chunk_signed:
             raise SignatureError(
                 "InvalidRequest", f"{payload} needs a request that is signed in version 4"
@@ -211,7 +218,7 @@ def _source(request: SignedRequest) -> str | None:
 
 def _header_source(value: bytes) -> str:
     scheme = value.strip().partition(b" ")[0]
-    if scheme == sigv4.ALGORITHM.encode():
+    if scheme == ALGORITHM.encode():
         return "header-v4"
     if scheme == b"AWS":
         return "header-v2"

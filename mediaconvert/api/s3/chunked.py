@@ -15,8 +15,8 @@ from enum import Enum, auto
 
 from mediaconvert.api.s3.errors import S3Error, from_signature
 from mediaconvert.errors import IncompleteBody
-from mediaconvert.sigv4 import PayloadKind, SignatureError
-from mediaconvert.sigv4_chunks import ChunkChain
+from mediaconvert.sigv4.canonical import PayloadKind, SignatureError
+from mediaconvert.sigv4.chunks import ChunkChain
 
 MAX_LINE_BYTES = 256
 """16 hex digits and a signature need 98."""

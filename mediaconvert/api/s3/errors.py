@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from mediaconvert import errors
 from mediaconvert.api.s3.xml import Element, printable, render
-from mediaconvert.sigv4 import SignatureError
+from mediaconvert.sigv4.canonical import SignatureError
 
 STATUS: Mapping[str, int] = {
     "AccessControlListNotSupported": 400,

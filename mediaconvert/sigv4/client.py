@@ -1,4 +1,4 @@
-"""Signs requests in Signature Version 4: the demo's and the tests' side of `sigv4.py`.
+"""Signs requests in Signature Version 4: the demo's and the tests' side.
 
 Sans-I/O: the caller brings the time. What is signed is exactly what will be sent: the raw path
 and query must be percent-encoded already.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from mediaconvert.sigv4 import (
+from mediaconvert.sigv4.canonical import (
     ALGORITHM,
     Claim,
     CredentialScope,

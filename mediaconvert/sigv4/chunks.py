@@ -9,15 +9,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 
-from mediaconvert.sigv4 import (
+from mediaconvert.sigv4.canonical import (
     ALGORITHM,
     EMPTY_SHA256,
     Claim,
-    does_not_match,
     hex_hmac,
     is_equal,
     signing_key,
 )
+from mediaconvert.sigv4.checks import does_not_match
 
 
 class ChunkChain:

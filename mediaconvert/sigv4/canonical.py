@@ -1,9 +1,7 @@
-"""AWS Signature Version 4 for S3: the canonical request, and whether a claim holds.
+"""The canonical form of a request and what is signed of it, for Signature Version 4.
 
-Sans-I/O: no clock, no key store; the caller brings both. A request's raw path is decoded
-strictly, encoded once and never normalised (S3 API Reference: Authenticating Requests).
-Claims are read in `sigv4_claims.py`, chunk chains followed in `sigv4_chunks.py`, requests of
-our own signed in `sigv4_client.py`.
+A request's raw path is decoded strictly, encoded once and never normalised (S3 API Reference:
+Authenticating Requests). Holds the values that the other modules of the room speak in.
 """
 
 from __future__ import annotations
@@ -21,7 +19,6 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 from mediaconvert.errors import MediaConvertError
 
 ALGORITHM = "AWS4-HMAC-SHA256"
-MAX_SKEW_SECONDS = 15 * 60
 EMPTY_SHA256 = hashlib.sha256().hexdigest()
 
 _BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
@@ -83,7 +80,7 @@ class SignedRequest:
         """Decoded names and values, in order; a plus is a space. Raises SignatureError."""
         pairs = (item.partition(b"=") for item in self.raw_query.split(b"&") if item)
         return [
-            (_decode(name.replace(b"+", b" ")), _decode(value.replace(b"+", b" ")))
+            (decode(name.replace(b"+", b" ")), decode(value.replace(b"+", b" ")))
             for name, _, value in pairs
         ]
 
@@ -132,7 +129,7 @@ def canonical_request(
     names = tuple(signed_headers)
     lines = [
         request.method.encode("latin-1"),
-        encode(_decode(request.raw_path), safe="/"),
+        encode(decode(request.raw_path), safe="/"),
         _canonical_query(request, is_presigned=is_presigned),
         *(name.encode("latin-1") + b":" + _canonical_value(request, name) for name in names),
         b"",
@@ -162,7 +159,8 @@ def encode(raw: bytes, *, safe: str = "") -> bytes:
     return quote_from_bytes(raw, safe=safe).encode("ascii")
 
 
-def _decode(raw: bytes) -> bytes:
+def decode(raw: bytes) -> bytes:
+    """Strict percent-decoding. Raises SignatureError InvalidURI."""
     if b"%" in raw and _BROKEN_ESCAPE.search(raw):
         raise SignatureError(
             "InvalidURI", "Couldn't parse the specified URI: '%' must be followed by two hex digits"
@@ -193,114 +191,6 @@ def is_equal(computed: str, given: str) -> bool:
     return hmac.compare_digest(computed.encode("utf-8"), given.encode("utf-8", "replace"))
 
 
-# --- checking a claim -------------------------------------------------------------------------
-
-
-def check_scope(claim: Claim, *, region: str | None) -> None:
-    """The service is S3 and the region, unless `region` is None, exactly the one given.
-    Raises SignatureError."""
-    is_query = claim.is_presigned
-    code = "AuthorizationQueryParametersError" if is_query else "AuthorizationHeaderMalformed"
-    what = (
-        "Error parsing the X-Amz-Credential parameter"
-        if is_query
-        else ("The authorization header is malformed")
-    )
-    if claim.scope.service != "s3":
-        raise SignatureError(
-            code,
-            f"{what}; incorrect service {claim.scope.service!r}. This endpoint belongs to 's3'.",
-        )
-    if region is not None and claim.scope.region != region:
-        raise SignatureError(
-            code,
-            f"{what}; the region {claim.scope.region!r} is wrong; expecting {region!r}",
-            {"Region": region},
-        )
-
-
-def check_time(claim: Claim, now: int) -> None:
-    """An Authorization header is good for 15 minutes around its time, a presigned URL from 15
-    minutes before it until it expires. `now` in seconds. Raises SignatureError."""
-    signed_at = parse_timestamp(claim.timestamp) or 0
-    if claim.expires_seconds is None:
-        check_skew(signed_at, now)
-        return
-    if signed_at > now + MAX_SKEW_SECONDS:
-        raise SignatureError("AccessDenied", "Request is not valid yet", {"ServerTime": _iso(now)})
-    expires = signed_at + claim.expires_seconds
-    if now > expires:
-        raise SignatureError(
-            "AccessDenied",
-            "Request has expired",
-            {
-                "X-Amz-Expires": str(claim.expires_seconds),
-                "Expires": _iso(expires),
-                "ServerTime": _iso(now),
-            },
-        )
-
-
-def check_skew(signed_at: int, now: int) -> None:
-    """Raises SignatureError RequestTimeTooSkewed over 15 minutes; both in seconds."""
-    if abs(now - signed_at) > MAX_SKEW_SECONDS:
-        raise SignatureError(
-            "RequestTimeTooSkewed",
-            "The difference between the request time and the current time is too large.",
-            {
-                "RequestTime": _iso(signed_at),
-                "ServerTime": _iso(now),
-                "MaxAllowedSkewMilliseconds": str(MAX_SKEW_SECONDS * 1000),
-            },
-        )
-
-
-def check_signed_headers(request: SignedRequest, claim: Claim) -> None:
-    """`host` and every `x-amz-*` header must be signed, save `x-amz-content-sha256`, which
-    is part of the canonical request anyway. Raises SignatureError AccessDenied."""
-    present = {key.decode("latin-1") for key, _ in request.headers if key.startswith(b"x-amz-")}
-    needed = (present | {"host"}) - {"x-amz-content-sha256"}
-    missing = sorted(needed.difference(claim.signed_headers))
-    if missing:
-        raise SignatureError(
-            "AccessDenied",
-            "There were headers present in the request which were not signed",
-            {"HeadersNotSigned": ", ".join(missing)},
-        )
-
-
-def check_signature(request: SignedRequest, claim: Claim, secret: str) -> None:
-    """Raises SignatureError SignatureDoesNotMatch, with what we computed it from."""
-    canonical = canonical_request(
-        request, claim.signed_headers, claim.payload, is_presigned=claim.is_presigned
-    )
-    to_sign = string_to_sign(claim.timestamp, claim.scope, canonical)
-    computed = hex_hmac(signing_key(secret, claim.scope), to_sign)
-    if not is_equal(computed, claim.signature):
-        raise does_not_match(claim.access_key, claim.signature, to_sign, canonical)
-
-
-def does_not_match(
-    access_key: str, given: str, to_sign: bytes, canonical: bytes | None = None
-) -> SignatureError:
-    """SignatureDoesNotMatch as S3 explains it; `canonical` where the version has one."""
-    fields = {
-        "AWSAccessKeyId": access_key,
-        "StringToSign": to_sign.decode("utf-8", "replace"),
-        "SignatureProvided": given,
-        "StringToSignBytes": to_sign.hex(" "),
-    }
-    if canonical is not None:
-        fields["CanonicalRequest"] = canonical.decode("utf-8", "replace")
-        fields["CanonicalRequestBytes"] = canonical.hex(" ")
-    return SignatureError(
-        "SignatureDoesNotMatch",
-        "The request signature we calculated does not match the signature you provided. Check "
-        "your key and signing method.",
-        fields,
-    )
-
-
 # --- times ------------------------------------------------------------------------------------
 
 
@@ -319,5 +209,6 @@ def format_timestamp(seconds: int) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y%m%dT%H%M%SZ}"
 
 
-def _iso(seconds: int) -> str:
+def iso(seconds: int) -> str:
+    """As S3's errors tell times: `2013-05-24T00:00:00Z`."""
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"

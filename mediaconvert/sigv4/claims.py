@@ -1,6 +1,6 @@
 """Reads what a request claims in Signature Version 4: header, presigned query or POST form.
 
-Strict about form and silent about truth, which `sigv4.py` checks. The texts of refusals are
+Strict about form and silent about truth, which `checks.py` does. The texts of refusals are
 S3's, for clients and people search for them. Pure; called by `api/s3/auth.py`.
 """
 
@@ -12,20 +12,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_tz
 
-from mediaconvert.sigv4 import (
+from mediaconvert.sigv4.canonical import (
     ALGORITHM,
     Claim,
     CredentialScope,
     PayloadKind,
     SignatureError,
     SignedRequest,
-    does_not_match,
     format_timestamp,
     hex_hmac,
     is_equal,
     parse_timestamp,
     signing_key,
 )
+from mediaconvert.sigv4.checks import does_not_match
 
 MAX_EXPIRES_SECONDS = 7 * 24 * 3600
 
