@@ -23,7 +23,7 @@ PageRange = tuple[int, int | None]
 
 _MAX_PAGE = 1_000_000
 _MAX_RANGES = 100
-_PART = re.compile(r"(\d{1,7})?\s*(-)?\s*(\d{1,7})?")
+_PART = re.compile(r"([0-9]{1,7})?\s*(-)?\s*([0-9]{1,7})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +62,9 @@ class Pages(Kind):
 
 def _parse_range(part: object) -> PageRange | None:
     """`3`, `1-3`, `8-` or `-3`; None for anything else."""
-    if isinstance(part, bool) or not isinstance(part, (int, str)):
-        return None
-    match = _PART.fullmatch(f"{part}".strip())
+    if isinstance(part, int) and not isinstance(part, bool):
+        return (part, part) if 1 <= part <= _MAX_PAGE else None
+    match = _PART.fullmatch(part.strip()) if isinstance(part, str) else None
     if match is None:
         return None
     first, dash, last = match.groups()

@@ -22,10 +22,10 @@ from mediaconvert.operations.timestamps import Moment
 
 JsonSchema = dict[str, object]
 
-_WHOLE = re.compile(r"[+-]?\d{1,15}")
-_NUMBER = re.compile(r"[+-]?\d{1,15}(?:\.\d{1,12})?")
+_WHOLE = re.compile(r"[+-]?[0-9]{1,15}")
+_NUMBER = re.compile(r"[+-]?[0-9]{1,15}(?:\.[0-9]{1,12})?")
 _BITRATE = re.compile(
-    r"(\d{1,12}(?:\.\d{1,6})?)\s*(k|m|g)?(?:bps|bit/s|bits/s|b/s|b)?", re.IGNORECASE
+    r"([0-9]{1,12}(?:\.[0-9]{1,6})?)\s*(k|m|g)?(?:bps|bit/s|bits/s|b/s|b)?", re.IGNORECASE
 )
 _COLOUR = re.compile(r"#([0-9a-fA-F]{3}|[0-9a-fA-F]{6})")
 _COLOUR_NAMES = {"black": "#000000", "white": "#ffffff", "grey": "#808080", "gray": "#808080"}
@@ -265,7 +265,9 @@ def _rate(value: object) -> Fraction | None:
     text = f"{value}".strip()
     numerator, slash, denominator = text.partition("/")
     if slash:
-        if not (re.fullmatch(r"\d{1,6}", numerator) and re.fullmatch(r"\d{1,6}", denominator)):
+        if not (
+            re.fullmatch(r"[0-9]{1,6}", numerator) and re.fullmatch(r"[0-9]{1,6}", denominator)
+        ):
             return None
         return Fraction(int(numerator), int(denominator)) if int(denominator) else None
     if not _NUMBER.fullmatch(text):

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 MAX_SECONDS = 100 * 3600.0
 """Nothing that is uploaded in one piece runs longer; a larger number is a slip of the pen."""
 
-_CLOCK = re.compile(r"(?:(\d{1,3}):)?(\d{1,3}):(\d{1,2}(?:\.\d{1,9})?)")
-_PLAIN = re.compile(r"(\d{1,7}(?:\.\d{1,9})?)\s*(ms|s)?")
-_PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,6})?)\s*%")
+_CLOCK = re.compile(r"(?:(\d{1,3}):)?(\d{1,3}):(\d{1,2}(?:\.\d{1,9})?)", re.ASCII)
+_PLAIN = re.compile(r"(\d{1,7}(?:\.\d{1,9})?)\s*(ms|s)?", re.ASCII)
+_PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,6})?)\s*%", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,8 @@ def still_chain(stream: StreamInfo, framing: Framing, image_format: str) -> str:
     """The chain of one picture: size, colours as the picture format has them."""
     filters = [f"scale={framing.scale.width}:{framing.scale.height}:flags=lanczos", "setsar=1"]
     if stream.is_hdr:
-        filters += [*_TONEMAP, "format=yuv420p"]
+        # zscale refuses odd sides in subsampled colour, so it gets full colour.
+        filters += ["format=yuv444p10le", *_TONEMAP, "format=yuv444p"]
     final = framing.final
     if framing.crop_offset is not None and final != framing.scale:
         left, top = framing.crop_offset
