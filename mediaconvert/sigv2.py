@@ -9,16 +9,15 @@ a setting, which `api/s3/auth.py` heeds.
 from __future__ import annotations
 
 import base64
-import calendar
 import hmac
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from email.utils import parsedate_tz
 
 from mediaconvert.sigv4.canonical import (
     SignatureError,
     SignedRequest,
     is_equal,
+    parse_http_date,
 )
 from mediaconvert.sigv4.checks import check_skew, does_not_match
 
@@ -133,12 +132,12 @@ def check_time(request: SignedRequest, claim: ClaimV2, now: int) -> None:
             )
         return
     value = request.header(b"x-amz-date") or request.header(b"date") or b""
-    parsed = parsedate_tz(value.decode("latin-1"))
-    if parsed is None:
+    signed_at = parse_http_date(value.decode("latin-1").strip())
+    if signed_at is None:
         raise SignatureError(
             "AccessDenied", "AWS authentication requires a valid Date or x-amz-date header"
         )
-    check_skew(calendar.timegm((*parsed[:6], 0, 1, 0)) - (parsed[9] or 0), now)
+    check_skew(signed_at, now)
 
 
 def check_signature(

@@ -6,12 +6,14 @@ Authenticating Requests). Holds the values that the other modules of the room sp
 
 from __future__ import annotations
 
+import calendar
 import hashlib
 import hmac
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from email.utils import parsedate_tz
 from enum import StrEnum
 from functools import lru_cache
 from urllib.parse import quote_from_bytes, unquote_to_bytes
@@ -207,6 +209,21 @@ def parse_timestamp(text: str) -> int | None:
 def format_timestamp(seconds: int) -> str:
     """`20130524T000000Z`."""
     return f"{datetime.fromtimestamp(seconds, UTC):%Y%m%dT%H%M%SZ}"
+
+
+def parse_http_date(value: str | None) -> int | None:
+    """Seconds since 1970 of a date in any of the three forms of RFC 9110 §5.6.7; None for
+    what is none."""
+    parsed = parsedate_tz(value) if value else None
+    if parsed is None:
+        return None
+    try:
+        datetime(*parsed[:6])  # the parser takes days and hours that do not exist
+        seconds = calendar.timegm((*parsed[:6], 0, 1, 0)) - (parsed[9] or 0)
+        datetime.fromtimestamp(seconds, UTC)  # and zones that lead out of all years
+    except (ValueError, OverflowError):
+        return None
+    return seconds
 
 
 def iso(seconds: int) -> str:

@@ -6,11 +6,9 @@ S3's, for clients and people search for them. Pure; called by `api/s3/auth.py`.
 
 from __future__ import annotations
 
-import calendar
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from email.utils import parsedate_tz
 
 from mediaconvert.sigv4.canonical import (
     ALGORITHM,
@@ -22,6 +20,7 @@ from mediaconvert.sigv4.canonical import (
     format_timestamp,
     hex_hmac,
     is_equal,
+    parse_http_date,
     parse_timestamp,
     signing_key,
 )
@@ -212,12 +211,9 @@ def _header_timestamp(request: SignedRequest) -> str:
         text = value.decode("latin-1").strip()
         if parse_timestamp(text) is not None:
             return text
-        parsed = parsedate_tz(text) if name == b"date" else None
-        if parsed is not None and 1970 <= parsed[0] < 9999:
-            try:
-                return format_timestamp(calendar.timegm((*parsed[:6], 0, 1, 0)) - (parsed[9] or 0))
-            except (ValueError, OverflowError):
-                break
+        seconds = parse_http_date(text) if name == b"date" else None
+        if seconds is not None:
+            return format_timestamp(seconds)
         break
     raise SignatureError(
         "AccessDenied", "AWS authentication requires a valid Date or x-amz-date header"

@@ -16,7 +16,6 @@ from mediaconvert.api.s3.headers import (
     parse_conditions,
     parse_copy_source,
     parse_directive,
-    parse_http_date,
     parse_object_headers,
     response_overrides,
     write_conditions,
@@ -31,6 +30,7 @@ from mediaconvert.model import (
     PartInfo,
     StoredObject,
 )
+from mediaconvert.sigv4.canonical import parse_http_date
 
 STORED = StoredObject(
     id=ObjectId(1),
@@ -155,6 +155,8 @@ def test_conditions_are_read_for_object_and_source():
         ("Sun, 99 Nov 1994 08:49:37 GMT", None),
         ("Sun, 06 Nov 1994 25:49:37 GMT", None),
         ("Sun, 06 Nov 99999 08:49:37 GMT", None),
+        ("Mon, 01 Jan 0001 00:00:00 +2300", None),
+        ("Fri, 31 Dec 9999 23:00:00 -2300", None),
         ("yesterday", None),
         ("", None),
         (None, None),

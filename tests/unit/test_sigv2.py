@@ -230,7 +230,9 @@ def test_a_malformed_authorization_header_is_refused(value):
     assert caught.value.code == "InvalidArgument"
 
 
-def test_a_header_without_a_date_is_refused():
-    request = SignedRequest("GET", b"/", b"", [(b"authorization", b"AWS a:b")])
+@pytest.mark.parametrize("date", [b"", b"x", b"Fri, 99 May 2013 00:00:00 GMT", b"1 Jan 99999"])
+def test_a_header_without_a_date_is_refused(date):
+    headers = [(b"authorization", b"AWS a:b"), (b"date", date)]
+    request = SignedRequest("GET", b"/", b"", headers)
     with pytest.raises(SignatureError, match="valid Date"):
         sigv2.check_time(request, sigv2.parse_authorization(request), 0)

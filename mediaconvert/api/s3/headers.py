@@ -7,17 +7,17 @@ What a request declares about its body is `integrity.py`'s matter. Pure; called 
 from __future__ import annotations
 
 import base64
-import calendar
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from email.utils import formatdate, parsedate_tz
+from email.utils import formatdate
 
 from mediaconvert.api.s3.errors import S3Error, invalid_argument
 from mediaconvert.api.s3.keys import check_key, percent_decode
 from mediaconvert.errors import InvalidKey
 from mediaconvert.model import Conditions, ObjectHeaders, StoredObject
+from mediaconvert.sigv4.canonical import parse_http_date as parse_http_date
 
 META_PREFIX = "x-amz-meta-"
 MAX_METADATA_BYTES = 2048
@@ -139,19 +139,6 @@ def _entity_tags(value: str | None) -> tuple[str, ...] | None:
         tags.append(tag.strip())
         rest = rest.strip()
     return tuple(tag for tag in tags if tag)
-
-
-def parse_http_date(value: str | None) -> int | None:
-    """Seconds since 1970 of a date in any of the three forms of RFC 9110 §5.6.7; None for
-    what is none."""
-    parsed = parsedate_tz(value) if value else None
-    if parsed is None:
-        return None
-    try:
-        datetime(*parsed[:6])  # the parser takes days and hours that do not exist
-        return calendar.timegm((*parsed[:6], 0, 1, 0)) - (parsed[9] or 0)
-    except (ValueError, OverflowError):
-        return None
 
 
 def http_date(time_us: int) -> str:
