@@ -32,6 +32,7 @@ from mediaconvert.model import (
     UserId,
 )
 from mediaconvert.ports.analytics import AnalyticsStore
+from mediaconvert.ports.blobs import BlobStore
 from mediaconvert.ports.catalog import Catalog
 from mediaconvert.ports.notices import Notices
 from mediaconvert.settings import AuthSettings, ServerSettings, Settings
@@ -58,6 +59,7 @@ class Service:
     catalog: Catalog
     notices: Notices
     analytics: AnalyticsStore
+    blobs: BlobStore
     keys: Keys
     app: RestApp
     readiness: Readiness
@@ -174,6 +176,16 @@ async def rest_service(folder: Path, **auth: object) -> AsyncIterator[Service]:
         url = f"http://{host}:{port}"
         async with httpx.AsyncClient(base_url=url, timeout=30, trust_env=False) as http:
             yield Service(
-                url, settings, catalog, notices, analytics, keys, app, readiness, metrics, http
+                url,
+                settings,
+                catalog,
+                notices,
+                analytics,
+                blobs,
+                keys,
+                app,
+                readiness,
+                metrics,
+                http,
             )
         nursery.cancel_scope.cancel()

@@ -10,8 +10,9 @@ import trio
 
 from mediaconvert import SOURCE_URL, __version__
 from mediaconvert.api.rest.app import make_status_app
-from mediaconvert.api.rest.readiness import Check, Finding, Readiness
+from mediaconvert.api.rest.readiness import Check, Finding, Readiness, service_checks
 from mediaconvert.errors import Unavailable
+from mediaconvert.tools.toolbox import open_toolbox
 from tests.rest.service import METRICS_TOKEN, Person, Service
 
 
@@ -192,6 +193,25 @@ async def test_many_who_ask_at_once_cost_one_round_of_checks() -> None:
         for _ in range(20):
             nursery.start_soon(readiness.report)
     assert asked == 1
+
+
+async def test_a_worker_tells_of_its_tools_and_its_sandbox(service: Service) -> None:
+    async with open_toolbox(service.settings.tools, slots=1) as tools:
+        checks = service_checks(
+            catalog=service.catalog,
+            blobs=service.blobs,
+            notices=service.notices,
+            analytics=service.analytics,
+            tools=tools,
+            settings=service.settings,
+        )
+        report = await Readiness(checks, deadline_seconds=60).report()
+    rows = {row.name: row for row in report.checks}
+    found = {tool.name: tool for tool in rows["tools"].tools or ()}
+    assert {"ffmpeg", "ffprobe", "libvips", "pdfium"} <= set(found)
+    assert all(tool.status == "ok" and tool.version for tool in found.values())
+    assert rows["sandbox"].status in ("ok", "degraded")
+    assert rows["sandbox"].version or rows["sandbox"].detail
 
 
 async def test_a_process_without_the_api_role_serves_only_its_state(

@@ -23,6 +23,8 @@ from mediaconvert.settings import Settings
 
 DEADLINE_SECONDS = 2.0
 FRESH_SECONDS = 1.0
+TOOLS_SECONDS = 10.0
+"""For the tools' first answer, when each of them is run; afterwards it is remembered."""
 _SANDBOX_TOOL = "bubblewrap"
 
 
@@ -66,7 +68,7 @@ class Readiness:
         self._is_draining = True
 
     async def report(self) -> Ready:
-        """Takes at most twice the deadline."""
+        """Takes at most twice the deadline, the first one of a process TOOLS_SECONDS more."""
         async with self._lock:
             if trio.current_time() >= self._stale_at:
                 self._rows = await self._ask_all()
@@ -179,7 +181,7 @@ class _Toolbox:
     sandbox_mode: str
 
     async def probe_tools(self) -> Finding:
-        found = [tool for tool in await self.tools.describe() if tool.name != _SANDBOX_TOOL]
+        found = [tool for tool in await self._describe() if tool.name != _SANDBOX_TOOL]
         rows = tuple(_tool_row(tool) for tool in found)
         broken = [tool.name for tool in found if not tool.is_usable]
         if broken:
@@ -188,19 +190,23 @@ class _Toolbox:
         return Finding(tools=rows)
 
     async def probe_sandbox(self) -> Finding:
+        """Never `unavailable`: with `tools.sandbox: required` the process would not run
+        without any."""
         if self.sandbox_mode == "off":
             return Finding("degraded", detail="switched off by tools.sandbox")
-        for tool in await self.tools.describe():
+        for tool in await self._describe():
+            if tool.name == _SANDBOX_TOOL and tool.is_usable:
+                return Finding(version=f"{tool.name} {tool.version}")
             if tool.name == _SANDBOX_TOOL:
-                if tool.is_usable:
-                    return Finding(version=f"{tool.name} {tool.version}")
-                return self._without_sandbox(tool.remedy)
-        return self._without_sandbox("bubblewrap was not found")
+                return Finding("degraded", detail=f"bubblewrap is not used: {tool.remedy}")
+        return Finding("degraded", detail="bubblewrap was not found")
 
-    def _without_sandbox(self, reason: str) -> Finding:
-        is_required = self.sandbox_mode == "required"
-        status: DependencyStatus = "unavailable" if is_required else "degraded"
-        return Finding(status, detail=f"tools run without a sandbox: {reason}")
+    async def _describe(self) -> tuple[ToolInfo, ...]:
+        # The first answer takes a second, more on a busy machine. Cut short by the usual
+        # deadline, or by a prober that hangs up, it would begin anew each time and never end.
+        with trio.move_on_after(TOOLS_SECONDS, shield=True):
+            return await self.tools.describe()
+        raise Unavailable(f"the tools did not answer within {TOOLS_SECONDS:g} s")
 
 
 def _tool_row(tool: ToolInfo) -> ToolRow:
