@@ -24,7 +24,7 @@ from tests.recovery.worker_rig import Rig, open_rig, settings_for, until
 
 @pytest.fixture
 async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
-    async with open_rig(settings_for(tmp_path, lease_seconds=1.0)) as rig:
+    async with open_rig(settings_for(tmp_path, lease_seconds=1.0), with_tools=False) as rig:
         yield rig
 
 

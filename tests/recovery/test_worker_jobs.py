@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -15,13 +14,15 @@ import trio
 from mediaconvert.model import Conditions, JobStatus, TriggeredBy
 from mediaconvert.workers.leases import Stop
 from mediaconvert.workers.settle import Ending
-from tests.program import FILM, PHOTO, command_line, descendants
+from tests.program import FILM, PHOTO
 from tests.recovery.worker_rig import (
     SLOW_PIPELINE,
     Rig,
+    ffmpeg_runs,
     long_film,
     make_film,
     open_rig,
+    running_ffmpegs,
     settings_for,
     until,
 )
@@ -44,11 +45,6 @@ steps:
 async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
     async with open_rig(settings_for(tmp_path, retry_base_seconds=0.01, max_attempts=2)) as rig:
         yield rig
-
-
-def running_ffmpegs() -> list[str]:
-    lines = [command_line(pid) for pid in descendants(os.getpid())]
-    return [line for line in lines if "ffmpeg" in line and "-i input" in line]
 
 
 async def test_a_job_becomes_outputs_with_a_manifest_beside_them(rig: Rig) -> None:
@@ -99,8 +95,7 @@ async def test_cancelling_a_running_job_kills_its_tools_and_leaves_nothing(
     job_id = await rig.submit(film, SLOW_PIPELINE, key="long.mp4")
     before = await rig.stored_blobs()
     async with rig.running(await rig.claim()) as (_, endings):
-        await until(lambda: rig.has_progress(job_id))
-        assert running_ffmpegs()
+        await until(ffmpeg_runs)
         assert await rig.catalog.jobs.cancel(rig.user_id, job_id) is JobStatus.PROCESSING
         rig.keeper.cancel(job_id)
     assert endings == [Ending.CANCELED]
@@ -150,9 +145,9 @@ async def test_a_job_never_has_two_results(rig: Rig) -> None:
 
 
 async def test_a_lost_lease_stops_the_attempt_at_once(rig: Rig, tmp_path: Path) -> None:
-    job_id = await rig.submit(long_film(tmp_path), SLOW_PIPELINE)
+    await rig.submit(long_film(tmp_path), SLOW_PIPELINE)
     async with rig.running(await rig.claim()) as (held, endings):
-        await until(lambda: rig.has_progress(job_id))
+        await until(ffmpeg_runs)
         held.stop(Stop.LOST)
     assert endings == [Ending.LOST]
     assert running_ffmpegs() == []
@@ -164,7 +159,7 @@ async def test_a_process_that_is_cancelled_puts_its_job_back_with_the_attempt(
     job_id = await rig.submit(long_film(tmp_path), SLOW_PIPELINE)
     with trio.CancelScope() as process:
         async with rig.running(await rig.claim()):
-            await until(lambda: rig.has_progress(job_id))
+            await until(ffmpeg_runs)
             process.cancel()
     assert process.cancelled_caught
     job = await rig.job(job_id)

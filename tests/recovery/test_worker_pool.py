@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,9 +13,18 @@ from mediaconvert.model import JobStatus, TriggeredBy
 from mediaconvert.ports.notices import Notice, Topic
 from mediaconvert.workers.leases import LeaseKeeper, Stop
 from mediaconvert.workers.pool import Pool
-from tests.program import PHOTO, command_line, descendants
-from tests.recovery.test_worker_jobs import RESIZE, running_ffmpegs
-from tests.recovery.worker_rig import SLOW_PIPELINE, Rig, long_film, open_rig, settings_for, until
+from tests.program import PHOTO
+from tests.recovery.test_worker_jobs import RESIZE
+from tests.recovery.worker_rig import (
+    SLOW_PIPELINE,
+    Rig,
+    ffmpeg_runs,
+    long_film,
+    open_rig,
+    running_ffmpegs,
+    settings_for,
+    until,
+)
 
 
 @asynccontextmanager
@@ -63,7 +71,7 @@ async def test_a_pool_claims_no_more_than_it_has_slots(tmp_path: Path) -> None:
         film = long_film(tmp_path)
         jobs = [await rig.submit(film, SLOW_PIPELINE, key=f"{n}.mp4") for n in range(2)]
         async with working(rig) as pool:
-            await until(lambda: rig.has_progress(jobs[0]))
+            await until(ffmpeg_runs)
             assert pool.slots_busy == 1
             assert (await rig.job(jobs[1])).status is JobStatus.PENDING
 
@@ -75,7 +83,7 @@ async def test_a_cancel_notice_stops_the_running_job(tmp_path: Path) -> None:
         ended: list[str] = []
         async with working(rig) as pool:
             pool.observe(lambda ending, _: ended.append(ending))
-            await until(lambda: rig.has_progress(job_id))
+            await until(ffmpeg_runs)
             await rig.catalog.jobs.cancel(rig.user_id, job_id)
             await rig.notices.publish(Notice(Topic.JOB_CANCELED, str(job_id)))
             await until(lambda: _is_idle(pool))
@@ -112,7 +120,7 @@ async def test_a_job_that_outlasts_the_drain_goes_back_without_losing_an_attempt
     async with open_rig(settings_for(tmp_path, drain_seconds=0.0)) as rig:
         job_id = await rig.submit(long_film(tmp_path), SLOW_PIPELINE)
         async with working(rig):
-            await until(lambda: rig.has_progress(job_id))
+            await until(ffmpeg_runs)
         job = await rig.job(job_id)
         assert (job.status, job.attempt) == (JobStatus.PENDING, 0)
         last = (await rig.catalog.jobs.history(rig.user_id, job_id))[-1]
@@ -128,11 +136,10 @@ async def test_a_pool_cancelled_from_outside_leaves_no_process_and_no_lost_job(
         job_id = await rig.submit(long_film(tmp_path), SLOW_PIPELINE)
         async with trio.open_nursery() as nursery:
             await nursery.start(rig.pool().run)
-            await until(lambda: rig.has_progress(job_id))
+            await until(ffmpeg_runs)
             nursery.cancel_scope.cancel()
         assert (await rig.job(job_id)).status is JobStatus.PENDING
-        lines = [command_line(pid) for pid in descendants(os.getpid())]
-        assert not [line for line in lines if "-i input" in line]
+        assert running_ffmpegs() == []
 
 
 async def test_an_embedded_start_takes_back_what_a_dead_process_ran(tmp_path: Path) -> None:
@@ -149,7 +156,7 @@ async def test_an_embedded_start_takes_back_what_a_dead_process_ran(tmp_path: Pa
 
 
 async def test_a_start_beside_other_workers_leaves_their_jobs_alone(tmp_path: Path) -> None:
-    async with open_rig(settings_for(tmp_path)) as rig:
+    async with open_rig(settings_for(tmp_path), with_tools=False) as rig:
         job_id = await rig.submit(PHOTO.read_bytes(), RESIZE)
         await rig.claim()
         async with working(rig):
@@ -159,7 +166,7 @@ async def test_a_start_beside_other_workers_leaves_their_jobs_alone(tmp_path: Pa
 
 async def test_renewing_keeps_a_lease_and_losing_it_stops_the_job(tmp_path: Path) -> None:
     settings = settings_for(tmp_path, lease_seconds=1.0, renew_seconds=0.1)
-    async with open_rig(settings) as rig:
+    async with open_rig(settings, with_tools=False) as rig:
         await rig.submit(PHOTO.read_bytes(), RESIZE)
         job = await rig.claim()
         async with trio.open_nursery() as nursery:
@@ -186,7 +193,7 @@ async def test_a_job_whose_lease_cannot_be_renewed_stops_before_it_runs_out(
     tmp_path: Path,
 ) -> None:
     settings = settings_for(tmp_path, lease_seconds=3.0)
-    async with open_rig(settings) as rig:
+    async with open_rig(settings, with_tools=False) as rig:
         await rig.submit(PHOTO.read_bytes(), RESIZE)
         job = await rig.claim()
         # Nobody renews: the keeper does not run.
@@ -199,7 +206,7 @@ async def test_a_job_whose_lease_cannot_be_renewed_stops_before_it_runs_out(
 
 
 async def test_a_cancel_that_overtakes_the_claims_answer_is_not_forgotten(tmp_path: Path) -> None:
-    async with open_rig(settings_for(tmp_path)) as rig:
+    async with open_rig(settings_for(tmp_path), with_tools=False) as rig:
         job_id = await rig.submit(PHOTO.read_bytes(), RESIZE)
         job = await rig.claim()
         keeper = LeaseKeeper(rig.catalog.queue, "w", rig.settings.workers)
@@ -209,7 +216,7 @@ async def test_a_cancel_that_overtakes_the_claims_answer_is_not_forgotten(tmp_pa
 
 
 async def test_an_older_attempt_in_the_same_process_loses_to_the_newer(tmp_path: Path) -> None:
-    async with open_rig(settings_for(tmp_path)) as rig:
+    async with open_rig(settings_for(tmp_path), with_tools=False) as rig:
         await rig.submit(PHOTO.read_bytes(), RESIZE)
         older = await rig.claim()
         await rig.catalog.queue.recover(all_running=True, by=TriggeredBy.SYSTEM, message="test")

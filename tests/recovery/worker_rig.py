@@ -6,11 +6,13 @@ Jobs are run one by one in the test's own task, or by a pool that the test start
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import imageio_ffmpeg
 import trio
@@ -41,6 +43,7 @@ from mediaconvert.workers.leases import HeldJob, LeaseKeeper
 from mediaconvert.workers.pool import Pool
 from mediaconvert.workers.runner import Runner
 from mediaconvert.workers.settle import Ending
+from tests.program import command_line, descendants
 
 PATIENCE_SECONDS = 120
 POLL_SECONDS = 0.02
@@ -50,7 +53,7 @@ SLOW_PIPELINE = """
 name: slow
 steps:
   - {operation: transcode, input: "${input}", output: "${output}/video.mp4",
-     params: {codec: h265, quality: 20, preset: veryslow}}
+     params: {codec: h265, quality: 20, preset: slow}}
 """
 
 
@@ -60,6 +63,17 @@ async def until(question: Callable[[], Awaitable[bool]]) -> None:
         while not await question():
             with trio.move_on_after(POLL_SECONDS):
                 await trio.sleep_forever()
+
+
+def running_ffmpegs() -> list[str]:
+    """Command lines of our descendants that work on a job's input."""
+    lines = [command_line(pid) for pid in descendants(os.getpid())]
+    return [line for line in lines if "ffmpeg" in line and "-i input" in line]
+
+
+async def ffmpeg_runs() -> bool:
+    await trio.lowlevel.checkpoint()
+    return bool(running_ffmpegs())
 
 
 def make_film(path: Path, *arguments: str) -> Path:
@@ -178,13 +192,16 @@ def settings_for(folder: Path, *, drain_seconds: float = 20.0, **workers: float)
 
 
 @asynccontextmanager
-async def open_rig(settings: Settings) -> AsyncIterator[Rig]:
+async def open_rig(settings: Settings, *, with_tools: bool = True) -> AsyncIterator[Rig]:
+    """Without tools (they take a second to start and stop) no job may be run."""
     folder = settings.server.data_dir
-    async with (
-        open_sqlite_catalog(folder / "catalog.db") as catalog,
-        open_directory_blobs(folder / "blobs", min_free_bytes=0) as blobs,
-        open_toolbox(settings.tools, slots=2) as tools,
-    ):
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        catalog = await enter(open_sqlite_catalog(folder / "catalog.db"))
+        blobs = await enter(open_directory_blobs(folder / "blobs", min_free_bytes=0))
+        tools = cast(Tools, None)
+        if with_tools:
+            tools = await enter(open_toolbox(settings.tools, slots=2))
         notices = MemoryNotices()
         user = await catalog.users.register("u@example.com", "hash")
         bucket = BucketRef(user.id, "films")
