@@ -11,7 +11,7 @@ VALUES = {"model", "media", "errors", "settings", "conditions", "events", "ports
 MAY_IMPORT: dict[str, set[str]] = {
     "api": {
         "analytics", "api", "digests", "intake", "jobs", "metrics", "multipart", "pipeline",
-        "sigv2", "sigv4", "vault", "__version__", "SOURCE_URL",
+        "receiving", "segments", "sigv2", "sigv4", "vault", "__version__", "SOURCE_URL",
     },
     "workers": {"workers", "pipeline", "metrics", "operations"},
     "backends": {"backends"},
@@ -19,14 +19,16 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tools": {"tools"},
     "operations": {"operations", "tools"},
     "pipeline": {"pipeline", "operations"},
-    "intake": {"digests", "multipart"},
+    "intake": {"digests", "multipart", "receiving", "segments"},
+    "receiving": {"digests"},
+    "segments": set(),
     "jobs": set(),
     "vault": set(),
 }  # fmt: skip
 
 PURE = (
     "model", "media", "errors", "settings", "conditions", "events", "sigv4", "sigv2", "digests",
-    "multipart", "operations", "pipeline", "api.s3.chunked", "api.s3.xml", "api.s3.ranges",
+    "multipart", "segments", "operations", "pipeline", "api.s3.chunked", "api.s3.xml", "api.s3.ranges",
     "api.s3.keys", "api.s3.headers", "tools.ffmpeg", "tools.ffmpeg_progress", "tools.sniff",
 )  # fmt: skip
 IMPURE = {"trio", "os", "socket", "subprocess", "threading", "sqlite3", "time", "asyncio"}
