@@ -413,7 +413,7 @@ class OutboxEvent:
 
     `kind` is `job_metrics` (the job's state after a transition), `job_status_history` (one
     transition) or `pipeline_execution` (one step of a finished job); `payload` holds that
-    table's columns, see `analytics/events.py`."""
+    table's columns, see `events.py`."""
 
     id: int
     kind: str

@@ -11,6 +11,7 @@ from mediaconvert.errors import (
     BucketForbidden,
     InvalidPartOrder,
     ObjectNotFound,
+    PipelineNotFound,
     PreconditionFailed,
     UploadNotFound,
 )
@@ -21,6 +22,7 @@ from mediaconvert.model import (
     Committed,
     Conditions,
     JobStatus,
+    ListQuery,
     NewObject,
     ObjectHeaders,
     Part,
@@ -192,6 +194,15 @@ async def test_completing_obeys_conditions_and_can_be_tried_again(world: World) 
         await _complete(world, ref, upload_id, Conditions(if_none_match=("*",)))
     await _complete(world, ref, upload_id, Conditions(if_match=("e1",)))
     assert (await world.catalog.objects.get(ref, "big.mp4")).etag == "all-1"
+
+
+async def test_an_upload_with_somebody_elses_pipeline_is_not_begun(world: World) -> None:
+    ref = await world.owner("ann")
+    foreign = await world.pipeline(await world.user("bob"))
+    for version in (foreign, VersionId(99)):
+        with pytest.raises(PipelineNotFound):
+            await _begin(world, ref, pipeline=version)
+    assert (await world.catalog.uploads.list(ref, ListQuery(), "")).uploads == ()
 
 
 async def test_completing_starts_the_job_that_the_upload_was_begun_with(world: World) -> None:

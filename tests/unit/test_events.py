@@ -42,7 +42,7 @@ def test_processing_time_runs_from_the_claim_to_the_end() -> None:
 
 
 def test_steps_that_ran_are_told_apart_by_success_and_steps_that_did_not_are_left_out() -> None:
-    steps = [
+    steps: list[dict[str, object]] = [
         {"id": "a", "operation": "transcode", "status": "completed", "duration_ms": 12.7},
         {"id": "b", "status": "failed", "error": "no video stream"},
         {"id": "c", "status": "processing"},

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from importlib.resources import files
 from pathlib import Path
 
 from mediaconvert.backends.sql.driver import Connection, Driver, Param, Row, load_queries
@@ -17,7 +18,7 @@ from mediaconvert.events import COLUMNS, JOB_METRICS, PIPELINE_EXECUTION, STATUS
 from mediaconvert.model import OutboxEvent, UserId
 from mediaconvert.ports.analytics import JobStats, PipelineStats, TimelinePoint
 
-PACKAGE = "mediaconvert.backends.analytics"
+_HERE = files("mediaconvert.backends.analytics")
 
 SPAN_US = {"hour": 3_600_000_000, "day": 86_400_000_000}
 """The timeline's intervals, in microseconds; days begin at midnight UTC."""
@@ -117,8 +118,8 @@ def _success_rate(row: Row) -> float:
 @asynccontextmanager
 async def open_sqlite_analytics(path: Path) -> AsyncIterator[SqliteAnalytics]:
     """The store in one SQLite file, made where there is none. Raises StartupError."""
-    queries = load_queries(PACKAGE, "queries", "sqlite")
-    migrations = load_migrations(PACKAGE, "migrations", "sqlite")
+    queries = load_queries(_HERE / "queries", "sqlite")
+    migrations = load_migrations(_HERE / "migrations", "sqlite")
     # Two readers: reports are rare, and each is one statement.
     async with open_sqlite(path, queries, migrations, readers=2) as driver:
         yield SqliteAnalytics(driver)

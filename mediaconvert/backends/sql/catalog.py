@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.resources import files
 from pathlib import Path
 
 from mediaconvert.backends.sql.buckets import SqlBuckets
@@ -24,7 +25,7 @@ from mediaconvert.backends.sql.uploads import SqlUploads
 from mediaconvert.backends.sql.users import SqlUsers
 from mediaconvert.ports.catalog import Catalog
 
-PACKAGE = "mediaconvert.backends.sql"
+_HERE = files("mediaconvert.backends.sql")
 
 
 def sql_catalog(driver: Driver) -> Catalog:
@@ -48,8 +49,8 @@ async def open_sqlite_catalog(
 ) -> AsyncIterator[Catalog]:
     """The catalog in one SQLite file, made where there is none. The caller holds the data
     directory's lock (`lock.hold_lock`). Raises StartupError where the file cannot be used."""
-    queries = load_queries(PACKAGE, "queries", "sqlite")
-    migrations = load_migrations(PACKAGE, "migrations", "sqlite")
+    queries = load_queries(_HERE / "queries", "sqlite")
+    migrations = load_migrations(_HERE / "migrations", "sqlite")
     async with open_sqlite(
         path, queries, migrations, readers=readers, deadline_seconds=deadline_seconds
     ) as driver:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Any, Protocol, TypeVar
 
 from mediaconvert.errors import MediaConvertError
@@ -76,14 +76,14 @@ _NAME = re.compile(r"-- name: (?P<name>[a-z0-9_]+)(?: \[(?P<dialect>[a-z]+)\])?\
 _PARAM = re.compile(r"\$(\d+)")
 
 
-def load_queries(package: str, folder: str, dialect: str) -> Mapping[str, str]:
-    """The named queries of `*.sql` in a folder of a package, as that dialect runs them.
+def load_queries(folder: Traversable, dialect: str) -> Mapping[str, str]:
+    """The named queries of `*.sql` in a folder, as that dialect runs them.
 
     A block begins with `-- name: some_query`; `-- name: some_query [sqlite]` is that
     dialect's override of it and wins. Raises QueryError for a name given twice."""
     plain: dict[str, str] = {}
     overrides: dict[str, str] = {}
-    for file in sorted(files(package).joinpath(folder).iterdir(), key=lambda f: f.name):
+    for file in sorted(folder.iterdir(), key=lambda f: f.name):
         if not file.name.endswith(".sql"):
             continue
         for name, only, text in _blocks(file.name, file.read_text(encoding="utf-8")):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
+from importlib.resources.abc import Traversable
 
 from mediaconvert.errors import StartupError
 
@@ -24,10 +24,10 @@ class Migration:
     statements: tuple[str, ...]
 
 
-def load_migrations(package: str, folder: str, dialect: str) -> tuple[Migration, ...]:
+def load_migrations(folder: Traversable, dialect: str) -> tuple[Migration, ...]:
     """All of a dialect's, by version."""
     found: list[Migration] = []
-    for file in files(package).joinpath(folder).iterdir():
+    for file in folder.iterdir():
         match = _FILE.fullmatch(file.name)
         if match is not None and match["dialect"] == dialect:
             statements = _statements(file.read_text(encoding="utf-8"))

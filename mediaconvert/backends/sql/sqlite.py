@@ -17,7 +17,7 @@ from typing import TypeVar
 
 import trio
 
-from mediaconvert.backends.sql.driver import Body, Row
+from mediaconvert.backends.sql.driver import Body
 from mediaconvert.backends.sql.migrations import Migration, pending
 from mediaconvert.backends.sql.sqlite_session import Session
 from mediaconvert.errors import StartupError, Unavailable
@@ -157,6 +157,3 @@ async def open_sqlite(
         yield driver
     finally:
         await driver.close()
-
-
-__all__ = ["Row", "SqliteDriver", "open_sqlite"]

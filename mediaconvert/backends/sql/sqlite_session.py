@@ -50,7 +50,10 @@ class Session:
             # that somebody else has written.
             raw.execute("begin immediate" if self._is_writer else "begin")
             try:
-                result = _drive(body, _SqliteConnection(raw, self._queries, self._stop_at))
+                connection = _SqliteConnection(raw, self._queries, self._stop_at)
+                result = _drive(body, connection)
+                # Whoever asked has been told by now that it failed.
+                connection.check_deadline()
                 raw.execute("commit")
             except BaseException:
                 self._roll_back(raw)
@@ -163,7 +166,7 @@ class _SqliteConnection:
         return self._run(query, params).rowcount
 
     async def execute_many(self, query: str, rows: Iterable[Sequence[Param]]) -> None:
-        self._check_deadline()
+        self.check_deadline()
         with _unique_violations():
             self._raw.executemany(self._queries[query], rows)
 
@@ -173,7 +176,7 @@ class _SqliteConnection:
         return self._now_us
 
     def _run(self, query: str, params: Sequence[Param]) -> sqlite3.Cursor:
-        self._check_deadline()
+        self.check_deadline()
         text = self._queries[query]
         with _unique_violations():
             try:
@@ -182,7 +185,7 @@ class _SqliteConnection:
                 # An id or an offset that no row can have: as good as the greatest there is.
                 return self._raw.execute(text, [_in_range(param) for param in params])
 
-    def _check_deadline(self) -> None:
+    def check_deadline(self) -> None:
         if time.monotonic() > self._stop_at:
             raise Unavailable("the catalog took too long; nothing was changed")
 

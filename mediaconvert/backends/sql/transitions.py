@@ -76,13 +76,19 @@ class NewJob:
     rerun_of: JobId | None = None
 
 
-async def submit_job(conn: Connection, new: NewJob) -> JobId:
-    """A pending job with its first history row and events. Raises PipelineNotFound for a text
-    that is not the user's (a pinned one of a deleted pipeline is)."""
-    version = await conn.fetch_row("pipeline_version", new.user_id, new.version_id)
+async def require_version(conn: Connection, user_id: UserId, version_id: VersionId) -> PipelineId:
+    """The pipeline that a text belongs to. Raises PipelineNotFound for a text that is not the
+    user's (a pinned one of a deleted pipeline is)."""
+    version = await conn.fetch_row("pipeline_version", user_id, version_id)
     if version is None:
-        raise PipelineNotFound(new.version_id)
+        raise PipelineNotFound(version_id)
     pipeline_id: PipelineId = version["pipeline_id"]
+    return pipeline_id
+
+
+async def submit_job(conn: Connection, new: NewJob) -> JobId:
+    """A pending job with its first history row and events. Raises PipelineNotFound."""
+    pipeline_id = await require_version(conn, new.user_id, new.version_id)
     row = await conn.fetch_one(
         "job_add",
         new.user_id,

@@ -9,6 +9,7 @@ from mediaconvert.backends.sql import rows
 from mediaconvert.backends.sql.buckets import owned_bucket
 from mediaconvert.backends.sql.driver import Connection, Driver, Row
 from mediaconvert.backends.sql.listing import list_uploads
+from mediaconvert.backends.sql.transitions import require_version
 from mediaconvert.backends.sql.versions import commit_object, load_object
 from mediaconvert.errors import UploadNotFound
 from mediaconvert.model import (
@@ -46,8 +47,12 @@ class SqlUploads:
         checksum_algorithm: str | None,
         checksum_type: str | None,
     ) -> Upload:
+        """As the port says; also PipelineNotFound for a text that is not the user's."""
+
         async def body(conn: Connection) -> Upload:
             bucket = await owned_bucket(conn, ref)
+            if pipeline is not None:
+                await require_version(conn, ref.user_id, pipeline)
             now = await conn.now_us()
             # 16 digits of time keep the order of ids that of creation until the year 2 million.
             upload_id = f"{now:016x}{secrets.token_hex(16)}"

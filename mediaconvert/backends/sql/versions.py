@@ -15,6 +15,7 @@ from mediaconvert.model import (
     Bucket,
     Committed,
     Conditions,
+    JobId,
     JobStatus,
     NewObject,
     ObjectId,
@@ -39,20 +40,7 @@ async def commit_object(
     object_id = await replace_object(conn, bucket.id, new, current)
     job_id = None
     if pipeline is not None:
-        job_id = await submit_job(
-            conn,
-            NewJob(
-                user_id=bucket.owner_id,
-                bucket_id=bucket.id,
-                bucket_name=bucket.name,
-                source_id=object_id,
-                source_key=new.key,
-                source_size=new.size,
-                source_content_type=new.headers.content_type,
-                version_id=pipeline,
-                message="The upload was accepted.",
-            ),
-        )
+        job_id = await _submit_upload(conn, bucket, object_id, new, pipeline)
     stored = StoredObject(
         id=object_id,
         bucket_id=bucket.id,
@@ -69,6 +57,23 @@ async def commit_object(
         job_progress=None if job_id is None else 0.0,
     )
     return Committed(stored, job_id)
+
+
+async def _submit_upload(
+    conn: Connection, bucket: Bucket, object_id: ObjectId, new: NewObject, pipeline: VersionId
+) -> JobId:
+    job = NewJob(
+        user_id=bucket.owner_id,
+        bucket_id=bucket.id,
+        bucket_name=bucket.name,
+        source_id=object_id,
+        source_key=new.key,
+        source_size=new.size,
+        source_content_type=new.headers.content_type,
+        version_id=pipeline,
+        message="The upload was accepted.",
+    )
+    return await submit_job(conn, job)
 
 
 def check_current(conditions: Conditions, current: Row | None) -> None:

@@ -62,11 +62,5 @@ where user_id = $1 and created_at >= $2
 group by pipeline_id
 order by total desc, pipeline_id;
 
--- name: events_count
-select
-  (select count(*) from job_metrics) as job_metrics,
-  (select count(*) from job_status_history_analytics) as job_status_history,
-  (select count(*) from pipeline_execution_logs) as pipeline_execution;
-
 -- name: reachable
 select 1 as found from job_metrics limit 1;

@@ -202,10 +202,13 @@ create table jobs (
 create index jobs_user on jobs (user_id, id);
 create index jobs_user_status on jobs (user_id, status, id);
 create index jobs_source on jobs (source_id, id);
-create index jobs_queue on jobs (priority, user_id, available_at, id) where status = 'pending';
-create index jobs_due on jobs (available_at) where status = 'pending';
-create index jobs_running on jobs (user_id) where status = 'processing';
-create index jobs_leases on jobs (lease_until) where status = 'processing';
+-- Small, however many jobs have ended. The status leads although it is one only: without it in
+-- the index, SQLite would rather read all of jobs_user_status.
+create index jobs_queue on jobs (status, priority, user_id, available_at, id)
+  where status = 'pending';
+create index jobs_due on jobs (status, available_at) where status = 'pending';
+create index jobs_running on jobs (status, user_id) where status = 'processing';
+create index jobs_leases on jobs (status, lease_until) where status = 'processing';
 
 create table job_history (
   id integer primary key autoincrement,
