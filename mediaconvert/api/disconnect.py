@@ -8,6 +8,8 @@ every handler. Never reads a body before the handler wants it, never more than a
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from types import TracebackType
 
 import trio
 
@@ -24,42 +26,50 @@ async def run_with_disconnect(handler: Handler, scope: Scope, receive: Receive) 
     itself) and what it raises is raised as it is, not in a group; `ClientDisconnected` from
     `send` counts as leaving. A body that the handler does not read is not read.
     """
-    failure: Exception | None = None
+    length = declared_length(scope)
+    # Where nothing can come but the disconnect, it is listened for from the start.
+    pump = _Pump(receive, is_wanted=length == 0)
     finished = False
-    async with trio.open_nursery() as nursery:
-        pump = _Pump(receive, nursery.cancel_scope)
-        length = declared_length(scope)
-        if length == 0:
-            # Nothing can come but the empty body and the disconnect: listen from the start.
-            pump.wanted.set()
-        nursery.start_soon(pump.run)
-        try:
+    with suppress(ClientDisconnected):
+        async with pump:
             await handler(RequestBody(pump.next_piece, declared_length=length))
             finished = True
-        except ClientDisconnected:
-            pass
-        # Not a fence: whatever it is goes on below, outside of the nursery's exception group.
-        except Exception as error:
-            failure = error
-        nursery.cancel_scope.cancel()
-    if failure is not None:
-        raise failure
     return finished
 
 
 class _Pump:
     """Moves pieces from `receive()` to the handler; 2 x 1 MiB at most: one that waits here and
-    one that the handler works on."""
+    one that the handler works on. Its block is cancelled when the client leaves."""
 
-    def __init__(self, receive: Receive, scope: trio.CancelScope) -> None:
+    def __init__(self, receive: Receive, *, is_wanted: bool) -> None:
         self._source = receive_source(receive, self._disconnected)
         self._receive = receive
-        self._scope = scope
+        self._nurseries = trio.open_nursery()
+        self._nursery: trio.Nursery
         self._send, self._pieces = trio.open_memory_channel[bytes](0)
-        self.wanted = trio.Event()
+        self._wanted = trio.Event()
+        if is_wanted:
+            self._wanted.set()
 
-    async def run(self) -> None:
-        await self.wanted.wait()
+    async def __aenter__(self) -> None:
+        self._nursery = await self._nurseries.__aenter__()
+        self._nursery.start_soon(self._run)
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        self._nursery.cancel_scope.cancel()
+        if isinstance(error, Exception):
+            # The nursery does not see it, and so cannot put it into a group.
+            await self._nurseries.__aexit__(None, None, None)
+            return False
+        return bool(await self._nurseries.__aexit__(kind, error, trace))
+
+    async def _run(self) -> None:
+        await self._wanted.wait()
         async with self._send:
             while (piece := await self._source()) is not None:
                 await self._send.send(piece)
@@ -68,12 +78,12 @@ class _Pump:
         await self._disconnected()
 
     async def next_piece(self) -> bytes | None:
-        self.wanted.set()
+        self._wanted.set()
         try:
             return await self._pieces.receive()
         except trio.EndOfChannel:
             return None
 
     async def _disconnected(self) -> None:
-        self._scope.cancel()
+        self._nursery.cancel_scope.cancel()
         await trio.lowlevel.checkpoint()

@@ -8,7 +8,6 @@ come the scope, the order of ASGI's messages and the response's way through h11.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -24,11 +23,10 @@ from hypercorn.typing import AppWrapper, ConnectionState, WorkerContext
 from mediaconvert.api.application_slot import ApplicationSlot
 from mediaconvert.api.asgi import ClientDisconnected, Message
 from mediaconvert.api.body_reader import BodyReader
+from mediaconvert.api.fence import fenced
 from mediaconvert.api.refusals import answer_bytes, new_request_id, reason_phrase
 from mediaconvert.api.request_head import BadRequest, body_framing, check_head
 from mediaconvert.api.transport import HEAD_READ_BYTES, Transport
-
-logger = logging.getLogger("mediaconvert.server")
 
 Addresses = tuple[tuple[str, int] | None, tuple[str, int] | None]
 """(client, server), as ASGI wants them."""
@@ -108,29 +106,18 @@ class Exchange(H11Protocol):
         return event
 
     async def _run_application(self) -> None:
-        """The request fence: a bug costs one request."""
-        try:
-            await self._slot.run(self._receive, self._send)
-            if not self._begun and not self._complete and not self._over:
-                raise RuntimeError("the application returned without an answer")
-        except ClientDisconnected:
-            pass
-        except BaseExceptionGroup as group:
-            _, rest = group.split(ClientDisconnected)
-            failures, others = rest.split(Exception) if rest is not None else (None, None)
-            if failures is not None:
-                await self._crashed(failures)
-            if others is not None:
-                raise others from None  # cancellation, interrupts
-        except Exception as error:
-            await self._crashed(error)
+        if not await fenced(self._call, "the application failed", self._log_fields):
+            message = "the server could not answer this; its log says more under the request's id"
+            await self._refuse(BadRequest(500, "internal_error", message))
 
-    async def _crashed(self, error: Exception) -> None:
+    async def _call(self) -> None:
+        await self._slot.run(self._receive, self._send)
+        if not self._begun and not self._over:
+            raise RuntimeError("the application returned without an answer")
+
+    def _log_fields(self) -> dict[str, object]:
         request_id = self._slot.state.setdefault("request_id", new_request_id())
-        fields = {"request_id": request_id, "method": self._slot.method, "path": self._slot.path}
-        logger.error("the application failed", exc_info=error, extra={"fields": fields})
-        message = "the server could not answer this; its log says more under the request's id"
-        await self._refuse(BadRequest(500, "internal_error", message))
+        return {"request_id": request_id, "method": self._slot.method, "path": self._slot.path}
 
     # --- ASGI's receive() ---------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
+from functools import partial
 from typing import cast
 
 import trio
@@ -20,6 +21,7 @@ from hypercorn.typing import AppWrapper, ASGIFramework
 
 from mediaconvert.api.asgi import App
 from mediaconvert.api.connection import Connection, Draining
+from mediaconvert.api.fence import fenced
 from mediaconvert.api.refusals import SERVER_NAME, http_date
 from mediaconvert.api.request_head import BadRequest
 from mediaconvert.settings import ServerSettings
@@ -107,26 +109,26 @@ class _Server:
         await trio.serve_listeners(self._handle, listeners, handler_nursery=connections)
 
     async def _handle(self, stream: trio.SocketStream) -> None:
-        """The outer half of the request fence: a bug in it costs one connection."""
         self._connections += 1
         try:
-            connection = Connection(
-                cast(AppWrapper, self._app),
-                self._config,
-                self._context,
-                stream,
-                self._settings,
-                self._draining,
-            )
-            if self._connections - self._refusing <= self._settings.max_connections:
-                await connection.run()
-            else:
-                await self._refuse(connection)
-        except Exception:
-            logger.exception("a connection failed")
+            await fenced(partial(self._serve_client, stream), "a connection failed", dict)
         finally:
             self._connections -= 1
             stream.socket.close()
+
+    async def _serve_client(self, stream: trio.SocketStream) -> None:
+        connection = Connection(
+            cast(AppWrapper, self._app),
+            self._config,
+            self._context,
+            stream,
+            self._settings,
+            self._draining,
+        )
+        if self._connections - self._refusing <= self._settings.max_connections:
+            await connection.run()
+        else:
+            await self._refuse(connection)
 
     async def _refuse(self, connection: Connection) -> None:
         if self._refusing >= MAX_REFUSING:

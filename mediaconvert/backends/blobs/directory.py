@@ -113,12 +113,14 @@ class DirectoryBlobs:
         async with self._reading(segments):
             if len(segments) == 1 and await self.run(_link_whole, self.layout, segments[0], target):
                 return
+            complete = False
             try:
                 await self._copy_to(segments, target)
-            except BaseException:
-                with trio.CancelScope(shield=True):
-                    await self.run(files.remove, target)
-                raise
+                complete = True
+            finally:
+                if not complete:
+                    with trio.CancelScope(shield=True):
+                        await self.run(files.remove, target)
 
     async def _copy_to(self, segments: tuple[Segment, ...], target: Path) -> None:
         with files.storage_errors("copying a blob"):

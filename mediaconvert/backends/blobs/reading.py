@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from types import TracebackType
 
 import trio
@@ -84,11 +85,10 @@ class BlobReader:
         self._send, self._pieces = trio.open_memory_channel[bytes](0)
 
     async def __aenter__(self) -> AsyncIterator[bytes]:
-        try:
+        with ExitStack() as undo:
+            undo.callback(self._cursor.close)
             self._first = await self._in_thread()
-        except BaseException:
-            self._cursor.close()
-            raise
+            undo.pop_all()
         if not self._cursor.at_end:
             self._nursery = await self._nurseries.__aenter__()
             self._nursery.start_soon(self._read_ahead)
