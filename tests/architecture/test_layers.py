@@ -28,8 +28,9 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 PURE = (
     "model", "media", "errors", "settings", "conditions", "events", "sigv4", "sigv2", "digests",
-    "multipart", "segments", "operations", "pipeline", "api.s3.chunked", "api.s3.xml", "api.s3.ranges",
-    "api.s3.keys", "api.s3.headers", "tools.ffmpeg", "tools.ffmpeg_progress", "tools.sniff",
+    "multipart", "segments", "operations", "pipeline", "api.s3.chunked", "api.s3.xml",
+    "api.s3.ranges", "api.s3.keys", "api.s3.headers", "tools.ffmpeg", "tools.ffmpeg_progress",
+    "tools.sniff",
 )  # fmt: skip
 IMPURE = {"trio", "os", "socket", "subprocess", "threading", "sqlite3", "time", "asyncio"}
 
