@@ -1,26 +1,23 @@
-"""Confines its own process and becomes the tool: the way to start a child without bubblewrap.
+"""Confines its own process: Landlock for files, seccomp for everything else.
 
-Reads a specification (`sandbox.confine_specification`) as JSON from a descriptor, ties its life
-to the parent's, applies Landlock (Linux: Documentation/userspace-api/landlock.rst) and seccomp,
-and executes. Standard library only; runs in a process of its own, started by `tools.launch`.
+What stands in for bubblewrap where user namespaces are forbidden (Linux: Documentation/
+userspace-api/landlock.rst). Standard library only. Called in a freshly forked child by
+`tools.starter`, and by the image server's workers.
 """
 
 from __future__ import annotations
 
 import ctypes
-import json
 import os
-import signal
 import stat
 import struct
-import sys
 from typing import Any
 
 CHILD_VARIABLE = "MEDIACONVERT_CHILD"
-"""How a process that we start again as our own child learns what it is: `confine:FD`,
+"""How this program, started again as a child of its own, learns what it is: `starter:FD`,
 `images:FD` or `files`."""
 
-_PR_SET_PDEATHSIG, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 1, 22, 38
+_PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 22, 38
 _SECCOMP_MODE_FILTER = 2
 _SYS_CREATE_RULESET, _SYS_ADD_RULE, _SYS_RESTRICT_SELF = 444, 445, 446
 _CREATE_RULESET_VERSION, _RULE_PATH_BENEATH = 1, 1
@@ -41,26 +38,12 @@ class _Program(ctypes.Structure):
     _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_void_p)]
 
 
-def main(fd: int) -> int:
-    """Returns, 1, only when the service died before it could say what to run."""
-    with os.fdopen(fd, "rb") as stream:
-        text = stream.read()
-    specification = json.loads(text) if text else {}
-    libc = ctypes.CDLL(None, use_errno=True)
-    _checked(libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl")
-    # Asked after the line above: a parent that died before it is noticed here.
-    if os.getppid() == specification.get("parent_pid"):
-        _become(libc, specification)
-    return 1
-
-
-def _become(libc: ctypes.CDLL, specification: dict[str, Any]) -> None:
-    os.chdir(specification["directory"])
+def apply(libc: ctypes.CDLL, rules: dict[str, Any]) -> None:
+    """Put this process under `sandbox.confine_rules` for good. Raises OSError."""
     _checked(libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs")
-    if specification["landlock"]:
-        restrict_files(libc, specification["readable"], specification["writable"])
-    install_filter(libc, bytes.fromhex(specification["seccomp"]))
-    os.execve(specification["argv"][0], specification["argv"], specification["environment"])
+    if rules["landlock"]:
+        restrict_files(libc, rules["readable"], rules["writable"])
+    install_filter(libc, bytes.fromhex(rules["seccomp"]))
 
 
 def landlock_version() -> int:
@@ -119,7 +102,3 @@ def _checked(result: int, what: str) -> int:
         number = ctypes.get_errno()
         raise OSError(number, f"{os.strerror(number)} ({what})")
     return result
-
-
-if __name__ == "__main__":
-    sys.exit(main(int(os.environ[CHILD_VARIABLE].partition(":")[2])))

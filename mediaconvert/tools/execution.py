@@ -37,7 +37,7 @@ class ToolRun:
     limits: Limits
     wall_seconds: float
     progress_fds: tuple[int, int] | None = None
-    """A pipe (read, write) whose write end's number stands in the arguments. With it the stall
+    """A pipe (read, write) whose write end the tool has as `FIRST_PASSED_FD`. With it the stall
     limit applies. Both ends are closed here."""
     on_report: Callable[[Report], None] | None = None
 
@@ -141,7 +141,7 @@ class _Watch:
         while self.stopped is None:
             await trio.sleep(max(min(_WATCH_SECONDS, end - trio.current_time()), 0.01))
             self.stopped = await self._breach(end)
-        child.kill()
+        await child.kill()
 
     async def _breach(self, end: float) -> Stop | None:
         limits = self._run.limits

@@ -162,9 +162,10 @@ def _no_memory(ending: Ending, limits: Limits, log: tuple[str, ...]) -> LimitExc
 
 
 def _outside(ending: Ending, log: tuple[str, ...]) -> JobError | None:
-    if log and log[-1].startswith("bwrap: "):
+    if log and log[-1].startswith(("bwrap: ", "starter: ")):
+        reason = log[-1].partition(": ")[2]
         return InfrastructureFailure(
-            "sandbox_failed", f"the sandbox could not be set up: {log[-1][7:]}", log
+            "sandbox_failed", f"the sandbox could not be set up: {reason}", log
         )
     if ending.status == _STOPPED_BY_SIGNAL and ending.tool == "ffmpeg":
         return ToolCrashed(f"{ending.tool} was asked to stop from outside", log)

@@ -8,7 +8,6 @@ spoken to by `tools.imaging`; runs inside the sandbox.
 
 from __future__ import annotations
 
-import array
 import contextlib
 import ctypes
 import json
@@ -22,12 +21,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from mediaconvert.tools import confine, seccomp
+from mediaconvert.tools import confine, seccomp, starter
 from mediaconvert.tools.image_task import Refused, Task
 
-MESSAGE_BYTES = 128 << 10
-"""Largest message on the control socket."""
-_MAX_FDS = 16
 _PR_SET_DUMPABLE, _PR_SET_PDEATHSIG = 4, 1
 _CLONE_NEWUSER, _CLONE_NEWPID = 0x10000000, 0x20000000
 _TERM_GRACE_SECONDS = 0.5
@@ -39,8 +35,8 @@ def main() -> int:
     """What this process is stands in its environment; see `confine.CHILD_VARIABLE`."""
     role, _, fd = os.environ.get(confine.CHILD_VARIABLE, "").partition(":")
     match role:
-        case "confine":
-            return confine.main(int(fd))
+        case "starter":
+            return starter.main(int(fd))
         case "files":
             return _list_files()
         case "images":
@@ -147,7 +143,7 @@ class Server:
         actions: Mapping[str, Action],
     ) -> bool:
         """One message; False when there will be no more."""
-        data, fds = _receive(control)
+        data, fds = starter.receive(control)
         if not data:
             return False
         message = json.loads(data)
@@ -176,16 +172,6 @@ class Server:
             os.close(fd)
         self._running[message["run"]] = _Running(pid, os.pidfd_open(pid))
         return True
-
-
-def _receive(control: socket.socket) -> tuple[bytes, list[int]]:
-    fds = array.array("i")
-    room = socket.CMSG_SPACE(_MAX_FDS * fds.itemsize)
-    data, ancillary, _, _ = control.recvmsg(MESSAGE_BYTES, room, socket.MSG_CMSG_CLOEXEC)
-    for level, kind, content in ancillary:
-        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-            fds.frombytes(content[: len(content) - len(content) % fds.itemsize])
-    return data, list(fds)
 
 
 def _guard(

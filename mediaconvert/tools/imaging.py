@@ -14,6 +14,7 @@ import logging
 import os
 import resource
 import socket
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,9 +32,9 @@ from mediaconvert.tools.image_call import (
     conclude,
     message_of,
 )
-from mediaconvert.tools.launch import Launcher
-from mediaconvert.tools.locate import InternalCommand, executable, readable_trees
-from mediaconvert.tools.process import ResourceLimits, Tail, read_pipe, run_briefly
+from mediaconvert.tools.launch import FIRST_PASSED_FD, Launcher
+from mediaconvert.tools.locate import executable, readable_trees
+from mediaconvert.tools.process import InternalCommand, ResourceLimits, Tail, read_pipe, run_briefly
 from mediaconvert.tools.sandbox import Confined
 from mediaconvert.tools.seccomp import Profile
 
@@ -86,7 +87,11 @@ class ImageServer:
 
     async def keep(self) -> None:
         """Start the server, and start it again whenever it dies. Ends only by cancellation."""
-        job = await trio.to_thread.run_sync(self._confined)
+        with tempfile.TemporaryDirectory(prefix="mediaconvert-python-") as folder:
+            job = await trio.to_thread.run_sync(self._confined, Path(folder))
+            await self._live_on(job)
+
+    async def _live_on(self, job: Confined) -> None:
         failures = 0
         while True:
             lived_since = trio.current_time()
@@ -98,8 +103,10 @@ class ImageServer:
             logger.warning("the image server ended; starting it again in %g s", wait)
             await trio.sleep(wait)
 
-    def _confined(self) -> Confined:
-        """What the server may see: itself, and what it has loaded when it is ready."""
+    def _confined(self, folder: Path) -> Confined:
+        """What the server may see: itself, and what it has loaded when it is ready. Python
+        finds its packages as links in `folder`, for it must list where it imports from, and
+        the real places hold more than it should know of."""
         environment = self._own.environment | {
             "VIPS_BLOCK_UNTRUSTED": "1",
             "VIPS_CONCURRENCY": "1",
@@ -112,11 +119,17 @@ class ImageServer:
         program = type(program)(
             program.path, tuple(dict.fromkeys((*program.libraries, *libraries)))
         )
+        places = environment.get("PYTHONPATH", "").split(":")
+        for tree in readable:
+            if str(tree.parent) in places:
+                (folder / tree.name).symlink_to(tree)
+        if places != [""]:
+            environment["PYTHONPATH"] = str(folder)
         return Confined(
             executable=program,
             arguments=self._own.argv[1:],
             profile=Profile.SERVER,
-            read_only=readable,
+            read_only=(*readable, folder),
             environment=environment,
         )
 
@@ -127,7 +140,7 @@ class ImageServer:
         fd = theirs.detach()
         named = Confined(
             job.executable, job.arguments, job.profile, read_only=job.read_only,
-            environment={**job.environment, CHILD_VARIABLE: f"images:{fd}"},
+            environment={**job.environment, CHILD_VARIABLE: f"images:{FIRST_PASSED_FD}"},
         )  # fmt: skip
         control = trio.socket.from_stdlib_socket(ours)
         with control:

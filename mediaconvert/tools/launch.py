@@ -6,14 +6,12 @@ start which of them works on this machine. Called by `tools.execution` and `tool
 
 from __future__ import annotations
 
-import contextlib
-import json
 import logging
 import os
 import shutil
 import signal
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,8 +20,7 @@ import trio
 
 from mediaconvert.errors import InfrastructureFailure, StartupError
 from mediaconvert.tools import confine, seccomp
-from mediaconvert.tools.locate import InternalCommand
-from mediaconvert.tools.process import Child, ResourceLimits, Spawner, Start, close_all
+from mediaconvert.tools.process import Child, ResourceLimits, Start, Starter, close_all
 from mediaconvert.tools.sandbox import (
     INPUT_NAME,
     OUT_NAME,
@@ -31,14 +28,14 @@ from mediaconvert.tools.sandbox import (
     Executable,
     SandboxKind,
     bwrap_arguments,
-    confine_specification,
-    nul_separated,
+    child_environment,
+    confine_rules,
 )
 
 logger = logging.getLogger(__name__)
 
-_INFO_SECONDS = 5.0
-"""bubblewrap names its namespace within a few milliseconds; a machine that swaps takes longer."""
+FIRST_PASSED_FD = 3
+"""The number that the first passed descriptor has in the child, whatever it is here."""
 
 REMEDY = (
     "allow unprivileged user namespaces (sysctl user.max_user_namespaces, "
@@ -63,13 +60,10 @@ class SandboxState:
 class Launcher:
     """Starts children in one kind of sandbox."""
 
-    def __init__(
-        self, spawner: Spawner, kind: SandboxKind, bwrap: Executable | None, own: InternalCommand
-    ) -> None:
-        self._spawner = spawner
+    def __init__(self, starter: Starter, kind: SandboxKind, bwrap: Executable | None) -> None:
+        self._starter = starter
         self.kind = kind
         self._bwrap = bwrap
-        self._own = own
 
     @asynccontextmanager
     async def open(
@@ -82,26 +76,28 @@ class Launcher:
         stderr: int | None = None,
     ) -> AsyncIterator[Child]:
         """The child runs inside the block; when the block is left, for whatever reason, it and
-        everything that it started are dead. The descriptors passed are closed here once the
-        child has them. Raises InfrastructureFailure."""
+        everything that it started are dead. `pass_fds` become 3, 4, … in the child. All
+        descriptors are closed here once the child has them. Raises InfrastructureFailure."""
         job = replace(
             job,
             source=job.source and job.source.absolute(),
             out_dir=job.out_dir and job.out_dir.absolute(),
         )
-        ours = [fd for fd in (*pass_fds, stdout, stderr) if fd is not None]
+        fds = {FIRST_PASSED_FD + index: fd for index, fd in enumerate(pass_fds)}
+        fds |= {number: fd for number, fd in ((1, stdout), (2, stderr)) if fd is not None}
         directory = None
         try:
             try:
                 if self.kind is SandboxKind.BUBBLEWRAP:
-                    child = await self._start_in_bubblewrap(job, limits, pass_fds, stdout, stderr)
+                    filter_fd = FIRST_PASSED_FD + len(pass_fds)
+                    fds[filter_fd] = _filled_pipe(seccomp.program(job.profile))
+                    start = self._in_bubblewrap(job, limits, fds, filter_fd)
                 else:
                     directory = _linked_directory(job)
-                    child = await self._start_confined(
-                        job, limits, pass_fds, stdout, stderr, directory
-                    )
+                    start = self._self_confined(job, limits, fds, directory)
+                child = await self._starter.start(start)
             finally:
-                close_all(ours)
+                close_all(fds.values())
             try:
                 yield child
             finally:
@@ -110,94 +106,24 @@ class Launcher:
             if directory is not None:
                 shutil.rmtree(directory, ignore_errors=True)
 
-    async def _start_in_bubblewrap(
-        self,
-        job: Confined,
-        limits: ResourceLimits,
-        pass_fds: Sequence[int],
-        stdout: int | None,
-        stderr: int | None,
-    ) -> Child:
+    def _in_bubblewrap(
+        self, job: Confined, limits: ResourceLimits, fds: Mapping[int, int], filter_fd: int
+    ) -> Start:
         assert self._bwrap is not None
-        gate_read, gate_write = os.pipe()
-        info_read, info_write = os.pipe()
-        filter_fd = _filled_pipe(seccomp.program(job.profile))
-        theirs = (gate_read, info_write, filter_fd)
-        start = Start(
-            argv=(
-                str(self._bwrap.path), "--args", str(gate_read),
-                "--", str(job.executable.path), *job.arguments,
-            ),
-            environment={},
-            gate=gate_write,
-            gate_text=nul_separated(
-                bwrap_arguments(job, info_fd=info_write, seccomp_fd=filter_fd)
-            ),
-            pass_fds=(*theirs, *pass_fds),
-            limits=limits,
-            stdout=stdout,
-            stderr=stderr,
-        )  # fmt: skip
-        try:
-            try:
-                child = await self._spawner.start(start)
-            finally:
-                close_all(theirs)
-            # Shielded for the few milliseconds until bubblewrap has answered: only then can
-            # everything inside be named, killed and waited for.
-            with trio.move_on_after(_INFO_SECONDS, shield=True):
-                init_pid = await _read_init_pid(info_read)
-                if init_pid is not None:
-                    child.adopt_namespace(init_pid)
-            return child
-        finally:
-            os.close(info_read)
+        arguments = bwrap_arguments(job, seccomp_fd=filter_fd)
+        return Start((str(self._bwrap.path), *arguments), {}, fds, limits)
 
-    async def _start_confined(
-        self,
-        job: Confined,
-        limits: ResourceLimits,
-        pass_fds: Sequence[int],
-        stdout: int | None,
-        stderr: int | None,
-        directory: str,
-    ) -> Child:
-        gate_read, gate_write = os.pipe()
-        specification = confine_specification(
+    def _self_confined(
+        self, job: Confined, limits: ResourceLimits, fds: Mapping[int, int], directory: str
+    ) -> Start:
+        rules = confine_rules(
             job,
             self.kind,
-            parent_pid=os.getpid(),
             directory=directory,
             seccomp_program=seccomp.program(job.profile),
         )
-        start = Start(
-            argv=self._own.argv,
-            environment=self._own.environment | {confine.CHILD_VARIABLE: f"confine:{gate_read}"},
-            gate=gate_write,
-            gate_text=json.dumps(specification).encode(),
-            pass_fds=(gate_read, *pass_fds),
-            limits=limits,
-            stdout=stdout,
-            stderr=stderr,
-        )
-        try:
-            return await self._spawner.start(start)
-        finally:
-            os.close(gate_read)
-
-
-async def _read_init_pid(fd: int) -> int | None:
-    """`child-pid` of the JSON that bubblewrap writes and then closes; None when it wrote none."""
-    os.set_blocking(fd, False)
-    text = b""
-    while True:
-        await trio.lowlevel.wait_readable(fd)
-        piece = os.read(fd, 4096)
-        text += piece
-        with contextlib.suppress(ValueError):
-            return int(json.loads(text)["child-pid"])
-        if not piece:
-            return None
+        argv = (str(job.executable.path), *job.arguments)
+        return Start(argv, child_environment(job), fds, limits, directory, rules)
 
 
 def _filled_pipe(content: bytes) -> int:
@@ -225,7 +151,7 @@ def _linked_directory(job: Confined) -> str:
 
 
 async def find_sandbox(
-    wanted: str, spawner: Spawner, bwrap: Executable | None, own: InternalCommand
+    wanted: str, starter: Starter, bwrap: Executable | None
 ) -> tuple[Launcher, SandboxState]:
     """Try what `tools.sandbox` asks for by starting a real child in it.
 
@@ -235,10 +161,10 @@ async def find_sandbox(
     if wanted == "off":
         state = SandboxState(SandboxKind.NONE, "switched off by tools.sandbox: off")
         logger.warning("children run without a sandbox: %s", state.detail)
-        return Launcher(spawner, SandboxKind.NONE, None, own), state
+        return Launcher(starter, SandboxKind.NONE, None), state
     reason = "bubblewrap was not found"
     if bwrap is not None:
-        launcher = Launcher(spawner, SandboxKind.BUBBLEWRAP, bwrap, own)
+        launcher = Launcher(starter, SandboxKind.BUBBLEWRAP, bwrap)
         reason = await _try(launcher, bwrap)
         if not reason:
             return launcher, SandboxState(SandboxKind.BUBBLEWRAP, "bubblewrap with seccomp")
@@ -247,12 +173,12 @@ async def find_sandbox(
         detail = f"Landlock (version {version}) with seccomp, because {reason}"
         logger.warning("children run under %s", detail)
         state = SandboxState(SandboxKind.LANDLOCK, detail)
-        return Launcher(spawner, SandboxKind.LANDLOCK, None, own), state
+        return Launcher(starter, SandboxKind.LANDLOCK, None), state
     detail = f"{reason}, and this kernel has no Landlock"
     if wanted == "required":
         raise StartupError(f"tools.sandbox is required, but {detail}; {REMEDY}")
     logger.warning("children run without a sandbox: %s; %s", detail, REMEDY)
-    return Launcher(spawner, SandboxKind.NONE, None, own), SandboxState(SandboxKind.NONE, detail)
+    return Launcher(starter, SandboxKind.NONE, None), SandboxState(SandboxKind.NONE, detail)
 
 
 async def _try(launcher: Launcher, bwrap: Executable) -> str:

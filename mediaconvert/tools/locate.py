@@ -19,7 +19,7 @@ from pathlib import Path
 
 from mediaconvert.errors import ConfigError
 from mediaconvert.settings import ToolSettings
-from mediaconvert.tools.process import run_briefly
+from mediaconvert.tools.process import InternalCommand, run_briefly
 from mediaconvert.tools.sandbox import Executable
 
 IMAGE_SERVER = "mediaconvert.tools.image_server"
@@ -32,16 +32,6 @@ class Found:
     ffmpeg: Executable | None
     ffprobe: Executable | None
     bwrap: Executable | None
-
-
-@dataclass(frozen=True, slots=True)
-class InternalCommand:
-    """How to start this program again as a child of its own."""
-
-    argv: tuple[str, ...]
-    environment: dict[str, str]
-    readable: tuple[Path, ...]
-    """Folders and files that it needs to start, besides libraries of the system."""
 
 
 def find_tools(settings: ToolSettings) -> Found:

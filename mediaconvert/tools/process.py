@@ -1,29 +1,49 @@
 """Starts children, bounds them, and sees to it that they and all they started are dead.
 
-The only module that starts a process (the image server's forks apart). It knows nothing of
+The service's side; the forks happen in the process of `tools.starter`. It knows nothing of
 sandboxes or tools: `tools.launch` says what to run. A child never gets our environment, our
-standard input or a descriptor that was not passed to it by name.
+standard input or a descriptor that was not passed to it by number.
 """
 
 from __future__ import annotations
 
+import array
 import contextlib
+import itertools
+import json
+import logging
 import os
 import resource
-import signal
+import socket
 import subprocess
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import trio
 
 from mediaconvert.errors import InfrastructureFailure
+from mediaconvert.tools.confine import CHILD_VARIABLE
+from mediaconvert.tools.starter import MESSAGE_BYTES
+
+logger = logging.getLogger(__name__)
 
 _KILL_SECONDS = 5.0
 """How long clean-up may take before a child that survives SIGKILL (a thread stuck in a device)
 is given up and reported."""
+_RESTART_SECONDS = 0.1
+_RESTART_WAIT_SECONDS = 20.0
+"""How long a child waits to be started while the starter is being started (again)."""
+
+
+@dataclass(frozen=True, slots=True)
+class InternalCommand:
+    """How to start this program again as a child of its own."""
+
+    argv: tuple[str, ...]
+    environment: dict[str, str]
+    readable: tuple[Path, ...]
+    """Folders and files that it needs to start, besides libraries of the system."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,185 +83,175 @@ class Exit:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """One process to start.
-
-    It must begin by reading `gate` to its end: what stands in `gate_text` is written there
-    after the limits have been set from outside, so that nothing of the child runs without them.
-    """
+    """One process to start."""
 
     argv: tuple[str, ...]
-    environment: dict[str, str]
-    gate: int
-    """Write end of the pipe; closed here."""
-    gate_text: bytes
-    pass_fds: tuple[int, ...]
-    """Kept under the same numbers. Not closed here."""
+    environment: Mapping[str, str]
+    fds: Mapping[int, int]
+    """What the child gets, by the number it has there; not closed here. Standard ones that are
+    not named are /dev/null."""
     limits: ResourceLimits
-    stdout: int | None = None
-    stderr: int | None = None
-    """None is /dev/null."""
-
-
-class Spawner:
-    """A thread that starts every child.
-
-    A child asks the kernel to be killed with its parent, and "parent" means the *thread* that
-    started it: trio's worker threads end after ten idle seconds and would take running children
-    along. This thread lives until `close`, which must come after the last child.
-    """
-
-    def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spawner")
-
-    async def start(self, start: Start) -> Child:
-        """Raises InfrastructureFailure when the process cannot be started. Not cancellable:
-        it takes milliseconds, and its end is never left unknown."""
-        started = trio.Event()
-        token = trio.lowlevel.current_trio_token()
-
-        def tell(_: Future[subprocess.Popen[bytes]]) -> None:
-            token.run_sync_soon(started.set)
-
-        future = self._thread.submit(_popen, start)
-        future.add_done_callback(tell)
-        # Bounded by the fork and exec of one process.
-        with trio.CancelScope(shield=True):
-            await started.wait()
-        try:
-            return Child(future.result())
-        except OSError as error:
-            raise InfrastructureFailure(
-                "cannot_start_tool", f"the server could not start a tool: {error.strerror}"
-            ) from error
-
-    def close(self) -> None:
-        self._thread.shutdown()
-
-
-def _popen(start: Start) -> subprocess.Popen[bytes]:
-    try:
-        process = subprocess.Popen(
-            start.argv,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL if start.stdout is None else start.stdout,
-            stderr=subprocess.DEVNULL if start.stderr is None else start.stderr,
-            env=start.environment,
-            cwd="/",
-            pass_fds=start.pass_fds,
-            start_new_session=True,
-        )
-        try:
-            _bound(process.pid, start.limits)
-        except OSError:
-            process.kill()
-            process.wait()
-            raise
-        with contextlib.suppress(BrokenPipeError):
-            os.write(start.gate, start.gate_text)
-        return process
-    finally:
-        os.close(start.gate)
-
-
-def _bound(pid: int, limits: ResourceLimits) -> None:
-    for which, value in limits.as_pairs():
-        _, hard = resource.prlimit(pid, which)
-        if hard != resource.RLIM_INFINITY:
-            value = min(value, hard)
-        resource.prlimit(pid, which, (value, value))
-    os.setpriority(os.PRIO_PROCESS, pid, 10)
-    # When memory runs out the kernel should take a tool and not the service.
-    with contextlib.suppress(OSError):
-        Path(f"/proc/{pid}/oom_score_adj").write_text("600")
+    directory: str = "/"
+    confine: Mapping[str, object] | None = None
+    """`sandbox.confine_rules`, where the process is to confine itself."""
 
 
 class Child:
-    """A running process, its group, and (behind bubblewrap) its PID namespace."""
+    """A process that has been started."""
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        self._process = process
-        self.pid = process.pid
-        self._pidfd = os.pidfd_open(process.pid)
-        self._init_pidfd: int | None = None
-        self._exit: Exit | None = None
-
-    def adopt_namespace(self, init_pid: int) -> None:
-        """Name the first process of the child's PID namespace: its death is the death of all
-        in there, and it is only gone when they are."""
-        try:
-            fd = os.pidfd_open(init_pid)
-        except ProcessLookupError:
-            return
-        if _parent_of(init_pid) == self.pid:
-            self._init_pidfd = fd
-        else:  # it has ended already, and the number is somebody else's now
-            os.close(fd)
+    def __init__(self, link: _Link, number: int) -> None:
+        self._link = link
+        self._number = number
+        self.ended = trio.Event()
+        self.exit: Exit | None = None
+        """None after the end when the starter died: everything is dead, the status unknown."""
 
     async def wait(self) -> Exit:
-        """Until the child itself has ended; then the rest of its group is killed. What is left
-        of its namespace is `destroy`'s. Cancellable."""
-        if self._exit is None:
-            await trio.lowlevel.wait_readable(self._pidfd)
-        return self._reap()
+        """Until the child and everything that it started are dead. Cancellable. Raises
+        InfrastructureFailure when nobody knows how it ended."""
+        await self.ended.wait()
+        if self.exit is None:
+            raise InfrastructureFailure(
+                "starter_died", "the process that watches over the tools was killed"
+            )
+        return self.exit
 
-    def kill(self) -> None:
-        """SIGKILL to the whole tree; does not wait."""
-        if self._init_pidfd is not None:
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._init_pidfd, signal.SIGKILL)
-        # Until it is reaped its number, and so the group's, cannot be anybody else's.
-        if self._exit is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.pid, signal.SIGKILL)
+    async def kill(self) -> None:
+        """SIGKILL to the whole tree; `wait` tells when it is dead."""
+        if not self.ended.is_set():
+            await self._link.send({"kill": self._number}, ())
 
     async def destroy(self) -> None:
         """Kill the tree and return when no process of it is left. Shielded, at most 5 s; raises
-        InfrastructureFailure when something survives that. Must be called exactly once."""
-        try:
-            with trio.CancelScope(shield=True, deadline=trio.current_time() + _KILL_SECONDS) as end:
-                self.kill()
-                await self.wait()
-                if self._init_pidfd is not None:
-                    await trio.lowlevel.wait_readable(self._init_pidfd)
-                await self._group_is_empty()
-        finally:
-            os.close(self._pidfd)
-            if self._init_pidfd is not None:
-                os.close(self._init_pidfd)
-        if end.cancelled_caught:
-            raise InfrastructureFailure(
-                "unkillable_tool", f"process {self.pid} of a tool survived being killed"
-            )
-
-    async def _group_is_empty(self) -> None:
-        """A dead grandchild counts until init has reaped it: a matter of a millisecond."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            while True:
-                os.killpg(self.pid, 0)
-                await trio.sleep(0.002)
-
-    def _reap(self) -> Exit:
-        if self._exit is None:
-            # A zombie keeps its number, and so its group's: the right group is hit.
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.pid, signal.SIGKILL)
-            _, status, usage = os.wait4(self.pid, 0)
-            code = os.waitstatus_to_exitcode(status)
-            self._process.returncode = code
-            self._exit = Exit(
-                status=code if code >= 0 else None,
-                signal=-code if code < 0 else None,
-                cpu_seconds=usage.ru_utime + usage.ru_stime,
-            )
-        return self._exit
+        InfrastructureFailure when something survives that."""
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + _KILL_SECONDS):
+            await self.kill()
+            await self.ended.wait()
+        if not self.ended.is_set():
+            raise InfrastructureFailure("unkillable_tool", "a tool survived being killed")
 
 
-def _parent_of(pid: int) -> int | None:
+class _Link:
+    """The socket to one starter process, and the children it has."""
+
+    def __init__(self, control: trio.socket.SocketType) -> None:
+        self._control = control
+        self._sending = trio.Lock()
+        self.children: dict[int, Child] = {}
+
+    async def send(self, message: Mapping[str, object], fds: Sequence[int]) -> None:
+        """A closed socket is no error here: the receiving side notices it."""
+        rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))
+        with contextlib.suppress(ConnectionError):
+            async with self._sending:
+                await self._control.sendmsg([json.dumps(message).encode()], [rights] if fds else [])
+
+    async def listen(self) -> None:
+        """Until the starter is gone; then everything it started is dead as well."""
+        with contextlib.suppress(ConnectionError):
+            while message := await self._control.recv(MESSAGE_BYTES):
+                told = json.loads(message)
+                child = self.children.pop(told["ended"])
+                status = int(told["status"])
+                child.exit = Exit(
+                    status=status if status >= 0 else None,
+                    signal=-status if status < 0 else None,
+                    cpu_seconds=float(told["cpu_seconds"]),
+                )
+                child.ended.set()
+
+    def lose(self) -> None:
+        for child in self.children.values():
+            child.ended.set()
+        self.children.clear()
+
+
+class Starter:
+    """Starts children through a process of its own (`tools.starter`), so that all of them die
+    with the service, however that dies. `keep` must run for `start` to get anywhere."""
+
+    def __init__(self, own: InternalCommand) -> None:
+        self._own = own
+        self._numbers = itertools.count(1)
+        self._link: _Link | None = None
+        self._changed = trio.Event()
+
+    async def keep(self) -> None:
+        """Start it, and start it again when it is killed. Ends only by cancellation."""
+        while True:
+            await self._one_life()
+            logger.warning("the process that starts tools ended; starting it again")
+            await trio.sleep(_RESTART_SECONDS)
+
+    async def _one_life(self) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        control = trio.socket.from_stdlib_socket(ours)
+        environment = self._own.environment | {CHILD_VARIABLE: f"starter:{theirs.fileno()}"}
+        with control:
+            with theirs:
+                process = await trio.to_thread.run_sync(
+                    _popen, self._own.argv, environment, theirs.fileno()
+                )
+            link = _Link(control)
+            try:
+                self._link = link
+                self._changed.set()
+                self._changed = trio.Event()
+                await link.listen()
+            finally:
+                self._link = None
+                link.lose()
+                # Its end of the socket closes, and it ends when all its children are dead.
+                control.shutdown(socket.SHUT_RDWR)
+                with trio.CancelScope(shield=True):
+                    # Bounded: the starter only kills; a child that cannot be killed is left.
+                    await trio.to_thread.run_sync(_wait_for, process)
+
+    async def start(self, start: Start) -> Child:
+        """Never fails for the program's sake: a child that could not be started ends at once,
+        with a complaint on its standard error. Raises InfrastructureFailure when the starter
+        itself does not run."""
+        message: dict[str, object] = {
+            "argv": start.argv,
+            "environment": dict(start.environment),
+            "fds": list(start.fds),
+            "limits": start.limits.as_pairs(),
+            "directory": start.directory,
+            "confine": start.confine,
+        }
+        with trio.move_on_after(_RESTART_WAIT_SECONDS):
+            while (link := self._link) is None:
+                await self._changed.wait()
+            number = next(self._numbers)
+            child = Child(link, number)
+            link.children[number] = child
+            try:
+                await link.send(message | {"start": number}, tuple(start.fds.values()))
+            except trio.Cancelled:
+                link.children.pop(number, None)
+                raise
+            return child
+        raise InfrastructureFailure("starter_down", "the process that starts tools does not run")
+
+
+def _popen(argv: Sequence[str], environment: Mapping[str, str], fd: int) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        argv,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        env=environment,
+        cwd="/",
+        pass_fds=(fd,),
+        start_new_session=True,
+    )
+
+
+def _wait_for(process: subprocess.Popen[bytes]) -> None:
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    return int(fields[1])
+        process.wait(_KILL_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 class Tail:

@@ -2,7 +2,7 @@
 
 A child sees: its own binary and libraries, `/job/input` read-only, `/job/out` writable, a small
 `/tmp`, the harmless devices. No network, no `/proc`, no other file, no other process.
-Called by `tools.launch`, which opens the descriptors that are named here.
+Called by `tools.launch`.
 """
 
 from __future__ import annotations
@@ -83,12 +83,12 @@ def child_environment(job: Confined) -> dict[str, str]:
     return environment | dict(job.environment)
 
 
-def bwrap_arguments(job: Confined, *, info_fd: int, seccomp_fd: int) -> tuple[str, ...]:
-    """What bubblewrap reads from its `--args` descriptor (bwrap(1))."""
+def bwrap_arguments(job: Confined, *, seccomp_fd: int) -> tuple[str, ...]:
+    """bubblewrap's command line (bwrap(1)), without its own name."""
     arguments = [
         "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL",
         "--uid", _NOBODY, "--gid", _NOBODY, "--hostname", "sandbox", "--clearenv",
-        "--info-fd", str(info_fd), "--seccomp", str(seccomp_fd),
+        "--seccomp", str(seccomp_fd),
         "--size", str(job.tmp_bytes), "--tmpfs", "/tmp",
         "--dev", "/dev",
     ]  # fmt: skip
@@ -103,29 +103,20 @@ def bwrap_arguments(job: Confined, *, info_fd: int, seccomp_fd: int) -> tuple[st
     arguments += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", JOB_DIR]
     for name, value in child_environment(job).items():
         arguments += ["--setenv", name, value]
-    return tuple(arguments)
+    return (*arguments, "--", str(job.executable.path), *job.arguments)
 
 
-def nul_separated(arguments: tuple[str, ...]) -> bytes:
-    """bubblewrap's form of a list in a file."""
-    return b"".join(argument.encode("utf-8", "surrogateescape") + b"\0" for argument in arguments)
-
-
-def confine_specification(
-    job: Confined, kind: SandboxKind, *, parent_pid: int, directory: str, seccomp_program: bytes
+def confine_rules(
+    job: Confined, kind: SandboxKind, *, directory: str, seccomp_program: bytes
 ) -> dict[str, object]:
-    """What `tools.confine` is told, as JSON-ready values. `directory` holds the links `input`
-    and `out` to what the child gets."""
+    """What `tools.confine` applies where there is no bubblewrap, as JSON-ready values.
+    `directory` holds the links `input` and `out` to what the child gets."""
     readable = [str(path) for path in job.visible()]
     if job.source is not None:
         readable.append(str(job.source))
     return {
-        "parent_pid": parent_pid,
         "landlock": kind is SandboxKind.LANDLOCK,
         "readable": [*readable, directory, "/dev/urandom", "/dev/zero"],
         "writable": [*([str(job.out_dir)] if job.out_dir else []), "/dev/null"],
-        "directory": directory,
         "seccomp": seccomp_program.hex(),
-        "argv": [str(job.executable.path), *job.arguments],
-        "environment": child_environment(job),
     }

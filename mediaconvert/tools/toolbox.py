@@ -11,7 +11,7 @@ import logging
 import os
 import stat
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -37,10 +37,10 @@ from mediaconvert.tools.ffmpeg import ffmpeg_argv, picture_command
 from mediaconvert.tools.ffmpeg_progress import Report, progress_of
 from mediaconvert.tools.image_call import ImageCall
 from mediaconvert.tools.imaging import ImageServer
-from mediaconvert.tools.launch import Launcher, SandboxState, find_sandbox
+from mediaconvert.tools.launch import FIRST_PASSED_FD, Launcher, SandboxState, find_sandbox
 from mediaconvert.tools.locate import find_tools, image_server_command
 from mediaconvert.tools.probe import Prober
-from mediaconvert.tools.process import Spawner
+from mediaconvert.tools.process import Starter
 from mediaconvert.tools.sandbox import Confined, Executable
 
 logger = logging.getLogger(__name__)
@@ -64,20 +64,20 @@ async def open_toolbox(settings: ToolSettings, *, slots: int) -> AsyncIterator[T
             f"build with tools.{missing}"
         )
     own = image_server_command()
-    spawner = Spawner()
     async with AsyncExitStack() as stack:
-        stack.callback(spawner.close)
-        launcher, state = await find_sandbox(settings.sandbox, spawner, found.bwrap, own)
+        starter = Starter(own)
+        await run_in_background(stack, starter.keep)
+        launcher, state = await find_sandbox(settings.sandbox, starter, found.bwrap)
         images = ImageServer(launcher, own, settings, slots)
-        await _in_background(stack, images)
+        await run_in_background(stack, images.keep)
         builds = Builds(found, state, images)
         prober = Prober(launcher, found.ffprobe, found.ffmpeg, images)
         yield Toolbox(launcher, found.ffmpeg, images, prober, builds, state)
 
 
-async def _in_background(stack: AsyncExitStack, images: ImageServer) -> None:
-    """Run the keeper in a nursery that ends with the stack. Left by hand, so that what leaves
-    the caller's block is not wrapped in a group."""
+async def run_in_background(stack: AsyncExitStack, task: Callable[[], Awaitable[None]]) -> None:
+    """Run the task in a nursery that ends with the stack. The nursery is left by hand, so that
+    what leaves the stack's block is not wrapped in a group."""
     manager = trio.open_nursery()
     nursery = await manager.__aenter__()
 
@@ -86,7 +86,7 @@ async def _in_background(stack: AsyncExitStack, images: ImageServer) -> None:
         await manager.__aexit__(None, None, None)
 
     stack.push_async_callback(end)
-    nursery.start_soon(images.keep)
+    nursery.start_soon(task)
 
 
 class Toolbox:
@@ -158,11 +158,17 @@ class Toolbox:
     ) -> CommandResult:
         read, write = os.pipe()
         threads = limits.threads or len(os.sched_getaffinity(0))
-        argv = ffmpeg_argv(command, limits, threads=threads, progress_fd=write)
+        argv = ffmpeg_argv(command, limits, threads=threads, progress_fd=FIRST_PASSED_FD)
+
+        furthest = 0.0
 
         def on_report(report: Report) -> None:
-            if not report.is_end:
-                on_progress(progress_of(report, command.expected_seconds))
+            # While ffmpeg writes a film's index it reports its position as unknown.
+            nonlocal furthest
+            progress = progress_of(report, command.expected_seconds)
+            if not report.is_end and progress.fraction >= furthest:
+                furthest = progress.fraction
+                on_progress(progress)
 
         done = await run_tool(
             self._launcher,
