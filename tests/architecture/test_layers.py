@@ -72,4 +72,4 @@ def test_only_the_tools_room_starts_processes() -> None:
         if m.imports() & {"subprocess", "multiprocessing"}
         or any(w in m.path.read_text() for w in ("os.fork(", "os.posix_spawn", "open_process("))
     }
-    assert starters <= {"tools.process", "tools.image_server"}
+    assert starters <= {"tools.process", "tools.starter", "tools.image_server"}
