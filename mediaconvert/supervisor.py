@@ -21,8 +21,9 @@ import trio
 from mediaconvert import __version__, logs, systemd
 from mediaconvert.analytics.flusher import Flusher
 from mediaconvert.api.front import Front, open_front
-from mediaconvert.backends import Backends, open_backends
+from mediaconvert.backends import open_backends
 from mediaconvert.errors import ConfigError, StartupError
+from mediaconvert.ports.backends import Backends
 from mediaconvert.settings import Settings
 from mediaconvert.tools.toolbox import Toolbox, open_toolbox
 from mediaconvert.vault import load_keys, verify_master_key
@@ -77,15 +78,7 @@ async def supervise(
         async with trio.open_nursery() as around:
             around.start_soon(flusher.run)
             try:
-                async with open_front(
-                    settings,
-                    keys,
-                    tools,
-                    catalog=backends.catalog,
-                    blobs=backends.blobs,
-                    notices=backends.notices,
-                    analytics=backends.analytics,
-                ) as front:
+                async with open_front(settings, backends, keys, tools) as front:
                     tree = _Tree(settings, backends, tools, front, reload, announce, task_status)
                     await tree.run(stop)
             finally:

@@ -15,7 +15,7 @@ import trio
 
 from mediaconvert.api.asgi import App
 from mediaconvert.api.gateway import Gateway
-from mediaconvert.api.rest.app import make_rest_app, make_status_app
+from mediaconvert.api.rest.app import RestApp, make_rest_app, make_status_app
 from mediaconvert.api.rest.readiness import Readiness, service_checks
 from mediaconvert.api.s3.app import make_s3_app
 from mediaconvert.api.s3.auth import Authenticator
@@ -24,10 +24,8 @@ from mediaconvert.errors import ConfigError, StartupError
 from mediaconvert.intake import Intake
 from mediaconvert.jobs import JobService
 from mediaconvert.metrics import Metrics
-from mediaconvert.ports.analytics import AnalyticsStore
-from mediaconvert.ports.blobs import BlobStore
+from mediaconvert.ports.backends import Backends
 from mediaconvert.ports.catalog import Catalog
-from mediaconvert.ports.notices import Notices
 from mediaconvert.ports.tools import Tools
 from mediaconvert.settings import ServerSettings, Settings
 from mediaconvert.vault import Keys
@@ -48,7 +46,7 @@ class Front:
     ) -> None:
         self._settings = settings
         self._catalog = catalog
-        self._readiness = readiness
+        self.readiness = readiness
         self._gateway: Gateway | None = None
         self._app: App = make_status_app(
             catalog=catalog, settings=settings, readiness=readiness, metrics=metrics
@@ -93,7 +91,7 @@ class Front:
         app = make_status_app(
             catalog=self._catalog,
             settings=self._settings,
-            readiness=self._readiness,
+            readiness=self.readiness,
             metrics=self.metrics,
             is_metrics_open=True,
         )
@@ -109,7 +107,7 @@ class Front:
 
     async def drain(self) -> None:
         """New requests are refused from here on; those under way get their time."""
-        self._readiness.drain()
+        self.readiness.drain()
         if self._gateway is not None:
             self._gateway.begin_drain()
             with trio.move_on_after(self._settings.server.drain_requests_seconds):
@@ -122,51 +120,49 @@ class Front:
 
 @asynccontextmanager
 async def open_front(
-    settings: Settings,
-    keys: Keys,
-    tools: Tools | None,
-    *,
-    catalog: Catalog,
-    blobs: BlobStore,
-    notices: Notices,
-    analytics: AnalyticsStore,
+    settings: Settings, backends: Backends, keys: Keys, tools: Tools | None
 ) -> AsyncIterator[Front]:
     """Build what this process serves by its role, and run what the doors need beside them."""
     checks = service_checks(
-        catalog=catalog,
-        blobs=blobs,
-        notices=notices,
-        analytics=analytics,
+        catalog=backends.catalog,
+        blobs=backends.blobs,
+        notices=backends.notices,
+        analytics=backends.analytics,
         tools=tools,
         settings=settings,
     )
-    readiness, metrics = Readiness(checks), Metrics()
-    front = Front(settings, catalog, readiness, metrics)
+    front = Front(settings, backends.catalog, Readiness(checks), Metrics())
     async with trio.open_nursery() as nursery:
         if settings.server.role != "worker":
-            authenticator = Authenticator(catalog, notices, keys.vault, settings.s3)
-            rest = make_rest_app(
-                catalog=catalog,
-                notices=notices,
-                analytics=analytics,
-                jobs=JobService(catalog, notices),
-                keys=keys,
-                settings=settings,
-                readiness=readiness,
-                metrics=metrics,
+            rest = _rest_app(front, settings, backends, keys)
+            authenticator = Authenticator(
+                backends.catalog, backends.notices, keys.vault, settings.s3
             )
             s3 = make_s3_app(
-                intake=Intake(catalog, blobs, notices, settings.s3),
-                catalog=catalog,
-                blobs=blobs,
+                intake=Intake(backends.catalog, backends.blobs, backends.notices, settings.s3),
+                catalog=backends.catalog,
+                blobs=backends.blobs,
                 authenticator=authenticator,
                 settings=settings,
             )
             await nursery.start(authenticator.run)
             await nursery.start(rest.run)
-            front.open_doors(Gateway(rest, s3, domain=settings.s3.domain, metrics=metrics))
+            front.open_doors(Gateway(rest, s3, domain=settings.s3.domain, metrics=front.metrics))
         yield front
         nursery.cancel_scope.cancel()
+
+
+def _rest_app(front: Front, settings: Settings, backends: Backends, keys: Keys) -> RestApp:
+    return make_rest_app(
+        catalog=backends.catalog,
+        notices=backends.notices,
+        analytics=backends.analytics,
+        jobs=JobService(backends.catalog, backends.notices),
+        keys=keys,
+        settings=settings,
+        readiness=front.readiness,
+        metrics=front.metrics,
+    )
 
 
 async def _listen(host: str, port: int) -> list[trio.SocketListener]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 
 import trio
 
@@ -18,21 +17,8 @@ from mediaconvert.backends.notices.memory import MemoryNotices
 from mediaconvert.backends.sql.catalog import open_sqlite_catalog
 from mediaconvert.backends.sql.lock import hold_lock
 from mediaconvert.errors import StartupError, Unavailable
-from mediaconvert.ports.analytics import AnalyticsStore
-from mediaconvert.ports.blobs import BlobStore
-from mediaconvert.ports.catalog import Catalog
-from mediaconvert.ports.notices import Notices
+from mediaconvert.ports.backends import Backends
 from mediaconvert.settings import Settings
-
-
-@dataclass(frozen=True, slots=True)
-class Backends:
-    catalog: Catalog
-    blobs: BlobStore
-    notices: Notices
-    analytics: AnalyticsStore
-    is_embedded: bool
-    """This process alone holds the catalog: what it finds running at start is dead."""
 
 
 @asynccontextmanager

@@ -23,7 +23,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "receiving": {"digests"},
     "segments": set(),
     "jobs": set(),
-    "vault": set(),
+    "vault": {"keys"},
+    "keys": set(),
 }  # fmt: skip
 
 PURE = (
