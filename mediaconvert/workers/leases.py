@@ -47,6 +47,8 @@ class HeldJob:
         self.job = job
         self.lease = Lease(job.id, job.token)
         self.scope = trio.CancelScope(deadline=deadline)
+        self.is_process_ending = False
+        """Whoever stops the process may be stopping its children by the same signal."""
         self._stopped: Stop | None = None
 
     def stop(self, why: Stop) -> None:
@@ -73,6 +75,7 @@ class LeaseKeeper:
         # Two renewals may fail before a job is stopped, whatever the settings say.
         self._renew_seconds = min(settings.renew_seconds, settings.lease_seconds / 3)
         self._held: list[HeldJob] = []
+        self._is_process_ending = False
         self._stop_all: Stop | None = None
         self._canceled: deque[JobId] = deque(maxlen=REMEMBERED_CANCELS)
 
@@ -86,6 +89,7 @@ class LeaseKeeper:
                 # We could claim it again, so the attempt that still runs has lost it.
                 other.stop(Stop.LOST)
         self._held.append(held)
+        held.is_process_ending = self._is_process_ending
         if job.id in self._canceled:
             # The notice came while the claim's answer was under way. An id that has been
             # canceled never runs again: a rerun is a new job.
@@ -103,6 +107,12 @@ class LeaseKeeper:
         for held in self._held:
             if held.job.id == job_id:
                 held.stop(Stop.CANCELED)
+
+    def begin_drain(self) -> None:
+        """The process is going to end; what runs may still come to its own end."""
+        self._is_process_ending = True
+        for held in self._held:
+            held.is_process_ending = True
 
     def stop_all(self, why: Stop) -> None:
         """Stop what runs, and whatever is held from now on."""

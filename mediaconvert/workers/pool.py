@@ -91,6 +91,7 @@ class Pool:
 
     def begin_drain(self) -> None:
         """No new claim from here on."""
+        self._keeper.begin_drain()
         self._draining.set()
         self._wake.set()
 

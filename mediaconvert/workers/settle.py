@@ -18,7 +18,7 @@ from typing import assert_never
 import trio
 
 from mediaconvert.errors import Unavailable
-from mediaconvert.model import JobFailure, JobOutcome
+from mediaconvert.model import FailureKind, JobFailure, JobOutcome
 from mediaconvert.ports.blobs import BlobStore
 from mediaconvert.ports.catalog import Catalog
 from mediaconvert.ports.notices import Notice, Notices, Topic
@@ -77,6 +77,9 @@ class Settler:
         match verdict:
             case JobOutcome():
                 return await self._commit(held, verdict)
+            case JobFailure(kind=FailureKind.CRASH | FailureKind.INFRA) if held.is_process_ending:
+                # A service manager may signal the tools together with us: no fault of theirs.
+                return await self._release(held)
             case JobFailure():
                 return await self._fail(held, verdict)
             case None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from tests.recovery.worker_rig import (
     SLOW_PIPELINE,
     Rig,
     ffmpeg_runs,
+    kill_ffmpegs,
     long_film,
     make_film,
     open_rig,
@@ -249,8 +252,66 @@ async def test_a_store_that_fails_is_tried_again_and_then_given_up(rig: Rig) -> 
     assert (retried.to_status, retried.triggered_by) == (JobStatus.PENDING, TriggeredBy.WORKER)
 
 
+async def _kill_the_tool_of(rig: Rig) -> Ending:
+    await until(lambda: _is_due(rig))
+    async with rig.running(await rig.claim()) as (_, endings):
+
+        async def has_ended() -> bool:
+            kill_ffmpegs()
+            await trio.lowlevel.checkpoint()
+            return bool(endings)
+
+        await until(ffmpeg_runs)
+        await until(has_ended)
+    return endings[0]
+
+
+async def test_a_tool_that_is_killed_is_tried_twice_more_and_no_further(
+    rig: Rig, tmp_path: Path
+) -> None:
+    job_id = await rig.submit(long_film(tmp_path), SLOW_PIPELINE)
+    endings = [await _kill_the_tool_of(rig) for _ in range(3)]
+    assert endings == [Ending.RETRIED, Ending.RETRIED, Ending.FAILED]
+    job = await rig.job(job_id)
+    assert (job.status, job.attempt) == (JobStatus.FAILED, 3)
+    assert "tried 3 times" in str(job.error)
+    assert rig.workspaces() == []
+
+
+async def test_a_tool_that_is_killed_while_the_process_ends_is_no_crash(
+    rig: Rig, tmp_path: Path
+) -> None:
+    job_id = await rig.submit(long_film(tmp_path), SLOW_PIPELINE)
+    rig.keeper.begin_drain()
+    assert await _kill_the_tool_of(rig) is Ending.RELEASED
+    job = await rig.job(job_id)
+    assert (job.status, job.attempt) == (JobStatus.PENDING, 0)
+
+
 async def _is_due(rig: Rig) -> bool:
     return await rig.catalog.queue.next_due_seconds() == 0
+
+
+async def test_a_catalog_that_is_away_when_a_job_ends_is_waited_for(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_rig(settings_for(tmp_path), catalog_seconds=0.2) as rig:
+        job_id = await rig.submit(PHOTO.read_bytes(), RESIZE)
+        job = await rig.claim()
+        with contextlib.closing(sqlite3.connect(tmp_path / "catalog.db")) as other:
+            other.execute("begin immediate")
+            async with rig.running(job) as (_, endings):
+
+                async def is_waiting() -> bool:
+                    await trio.lowlevel.checkpoint()
+                    return "did not answer" in caplog.text
+
+                await until(is_waiting)
+                assert endings == []
+                other.rollback()
+        assert endings == [Ending.COMPLETED]
+        assert (await rig.job(job_id)).status is JobStatus.COMPLETED
+        assert len(await rig.keys()) == 3
 
 
 async def test_a_bug_ends_its_job_only_and_tells_the_user_no_internals(

@@ -5,8 +5,10 @@ Jobs are run one by one in the test's own task, or by a pool that the test start
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import signal
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -69,6 +71,15 @@ def running_ffmpegs() -> list[str]:
     """Command lines of our descendants that work on a job's input."""
     lines = [command_line(pid) for pid in descendants(os.getpid())]
     return [line for line in lines if "ffmpeg" in line and "-i input" in line]
+
+
+def kill_ffmpegs() -> None:
+    """As the kernel does when memory runs out: the tool itself, not the sandbox around it."""
+    for pid in descendants(os.getpid()):
+        line = command_line(pid)
+        if "-i input" in line and "bwrap" not in line.partition(" ")[0]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 async def ffmpeg_runs() -> bool:
@@ -192,12 +203,17 @@ def settings_for(folder: Path, *, drain_seconds: float = 20.0, **workers: float)
 
 
 @asynccontextmanager
-async def open_rig(settings: Settings, *, with_tools: bool = True) -> AsyncIterator[Rig]:
-    """Without tools (they take a second to start and stop) no job may be run."""
+async def open_rig(
+    settings: Settings, *, with_tools: bool = True, catalog_seconds: float = 5.0
+) -> AsyncIterator[Rig]:
+    """Without tools (they take a second to start and stop) no job may be run. The catalog
+    gives up after `catalog_seconds`."""
     folder = settings.server.data_dir
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
-        catalog = await enter(open_sqlite_catalog(folder / "catalog.db"))
+        catalog = await enter(
+            open_sqlite_catalog(folder / "catalog.db", deadline_seconds=catalog_seconds)
+        )
         blobs = await enter(open_directory_blobs(folder / "blobs", min_free_bytes=0))
         tools = cast(Tools, None)
         if with_tools:
