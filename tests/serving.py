@@ -38,6 +38,8 @@ from mediaconvert.vault import Vault
 _T = TypeVar("_T")
 
 START_SECONDS = 30
+# One for all clients: making one reads a megabyte of models.
+_SESSION = boto3.session.Session()
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ class Served:
         """boto3 at its newest defaults: path style, retries off."""
         region = options.pop("region_name", "us-east-1")
         config = Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1})
-        client = boto3.session.Session().client(
+        client = _SESSION.client(
             "s3",
             endpoint_url=self.url,
             region_name=region,
@@ -147,15 +149,17 @@ def serving(
     s3: S3Settings | None = None,
     server: ServerSettings | None = None,
     make_rest: Callable[[Served], App] | None = None,
+    change: Callable[[Catalog], Catalog] | None = None,
 ) -> Iterator[Served]:
     """Run the service below `folder` while the block runs. `make_rest` makes the application
-    of the other door, inside of the service's Trio run; without it that door answers 404."""
+    of the other door, inside of the service's Trio run; without it that door answers 404.
+    `change` gets the catalog and answers the one that the application sees."""
     settings = Settings(
         s3=s3 or S3Settings(),
         server=server or ServerSettings(port=0, data_dir=folder, drain_requests_seconds=1.0),
     )
     served = Served(folder, settings)
-    thread = _ServiceThread(served, make_rest or _no_rest)
+    thread = _ServiceThread(served, make_rest or _no_rest, change or _unchanged)
     thread.start()
     if not thread.is_up.wait(START_SECONDS) or thread.failure is not None:
         raise RuntimeError("the service did not start") from thread.failure
@@ -170,10 +174,16 @@ def serving(
 
 
 class _ServiceThread(threading.Thread):
-    def __init__(self, served: Served, make_rest: Callable[[Served], App]) -> None:
+    def __init__(
+        self,
+        served: Served,
+        make_rest: Callable[[Served], App],
+        change: Callable[[Catalog], Catalog],
+    ) -> None:
         super().__init__(name="service")
         self._served = served
         self._make_rest = make_rest
+        self._change = change
         self.is_up = threading.Event()
         self.failure: BaseException | None = None
         self.shutdown: trio.Event
@@ -197,7 +207,7 @@ class _ServiceThread(threading.Thread):
             open_directory_blobs(served.folder / "blobs", min_free_bytes=0) as served.blobs,
             trio.open_nursery() as nursery,
         ):
-            app, authenticator = _make_app(served)
+            app, authenticator = _make_app(served, self._change(served.catalog))
             await nursery.start(authenticator.run)
             rest = self._make_rest(served)
             gateway = Gateway(rest, app, domain=served.settings.s3.domain)
@@ -221,18 +231,22 @@ class _ServiceThread(threading.Thread):
             self._served_down.set()
 
 
-def _make_app(served: Served) -> tuple[App, Authenticator]:
+def _make_app(served: Served, catalog: Catalog) -> tuple[App, Authenticator]:
     settings = served.settings
-    authenticator = Authenticator(served.catalog, served.notices, served.vault, settings.s3)
-    intake = Intake(served.catalog, served.blobs, served.notices, settings.s3)
+    authenticator = Authenticator(catalog, served.notices, served.vault, settings.s3)
+    intake = Intake(catalog, served.blobs, served.notices, settings.s3)
     app = make_s3_app(
         intake=intake,
-        catalog=served.catalog,
+        catalog=catalog,
         blobs=served.blobs,
         authenticator=authenticator,
         settings=settings,
     )
     return app, authenticator
+
+
+def _unchanged(catalog: Catalog) -> Catalog:
+    return catalog
 
 
 def _no_rest(_served: Served) -> App:
