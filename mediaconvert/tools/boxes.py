@@ -11,6 +11,8 @@ from typing import BinaryIO
 # A fragmented film has two boxes a few seconds; nobody's has more than these.
 _MOST_BOXES = 200_000
 
+_NEEDED = {b"mdat", b"moov", b"moof"}
+
 
 def missing_bytes(file: BinaryIO, size: int) -> int:
     """How many bytes the last box (ISO 14496-12: 4 bytes of size, 4 of type, 8 more where the
@@ -26,13 +28,10 @@ def missing_bytes(file: BinaryIO, size: int) -> int:
             length = int.from_bytes(header[8:16], "big")
         elif length == 0:
             return 0
-        if length < 8 or not _is_type(header[4:8]):
+        if length < 8:
             return 0  # not a box: ffprobe shall say what is wrong
         position += length
         if position > size:
-            return position - size
+            # Only of what matters: many a file has rubbish behind its last box.
+            return position - size if header[4:8] in _NEEDED else 0
     return 0
-
-
-def _is_type(name: bytes) -> bool:
-    return all(32 <= byte < 127 or byte == 0xA9 for byte in name)

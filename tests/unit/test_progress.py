@@ -1,89 +1,71 @@
-"""What a user sees of a running job: step states, a percentage that never falls, an ETA."""
+"""What `ffmpeg -progress` says, however it is cut into pieces."""
 
 from __future__ import annotations
 
-import json
+import itertools
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mediaconvert.workers.progress import ProgressBoard
+from mediaconvert.tools.ffmpeg_progress import ProgressParser, Report, progress_of
+
+BLOCK = (
+    b"frame=25\nfps=24.9\nstream_0_0_q=28.0\nbitrate= 212.1kbits/s\ntotal_size=26512\n"
+    b"out_time_us=1000000\nout_time_ms=1000000\nout_time=00:00:01.000000\n"
+    b"dup_frames=0\ndrop_frames=0\nspeed=   2x\nprogress=continue\n"
+)
+END = BLOCK.replace(b"continue", b"end").replace(b"1000000", b"2000000")
 
 
-def board() -> ProgressBoard:
-    return ProgressBoard([("video", "transcode"), ("poster", "generate_thumbnail")])
+def test_a_block_is_one_report() -> None:
+    assert ProgressParser().feed(BLOCK) == [
+        Report(out_seconds=1.0, frame=25, total_size=26512, speed=2.0, is_end=False)
+    ]
 
 
-def statuses(steps: tuple[dict[str, object], ...]) -> list[object]:
-    return [step["status"] for step in steps]
+@given(st.lists(st.integers(0, len(BLOCK + END)), max_size=20))
+def test_pieces_give_the_same_reports_as_the_whole(cuts: list[int]) -> None:
+    text = BLOCK + END
+    edges = [0, *sorted(cuts), len(text)]
+    parser = ProgressParser()
+    pieces = [text[a:b] for a, b in itertools.pairwise(edges)]
+    assert [r for piece in pieces for r in parser.feed(piece)] == ProgressParser().feed(text)
 
 
-def test_a_run_begins_at_nothing_and_ends_at_everything() -> None:
-    b = board()
-    first = b.snapshot(10.0)
-    assert (first.percent, first.eta_seconds, statuses(first.steps)) == (0.0, None, ["pending"] * 2)
-    for step_id in ("video", "poster"):
-        b.start(step_id, input_bytes=100, now=10.0)
-        b.complete(step_id, output_bytes=7, outputs=["a.mp4"], now=12.5)
-    last = b.snapshot(13.0)
-    assert (last.percent, last.eta_seconds, statuses(last.steps)) == (100.0, 0.0, ["completed"] * 2)
-    assert last.steps[0] == {
-        "id": "video", "operation": "transcode", "status": "completed", "progress": 100.0,
-        "duration_ms": 2500, "input_bytes": 100, "output_bytes": 7, "outputs": ["a.mp4"],
-    }  # fmt: skip
-    assert json.loads(json.dumps(last.steps)) == list(last.steps)
+@given(st.lists(st.binary(max_size=200), max_size=20))
+def test_rubbish_is_never_an_error(pieces: list[bytes]) -> None:
+    parser = ProgressParser()
+    for piece in pieces:
+        parser.feed(piece)
 
 
-def test_a_costly_step_weighs_more() -> None:
-    b = board()
-    b.weigh("video", 90.0)
-    b.weigh("poster", 10.0)
-    b.start("video", input_bytes=1, now=0.0)
-    b.advance("video", 0.5, None)
-    assert b.snapshot(1.0).percent == 45.0
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"out_time_us=N/A\nspeed=N/A\ntotal_size=N/A\nprogress=continue\n",
+        b"out_time_us=-9223372036854775808\nspeed=\nprogress=continue\n",
+        b"out_time_us=nan\nspeed=infx\nprogress=continue\n",
+        b"progress=continue\n",
+    ],
+)
+def test_what_is_not_known_yet_is_none(text: bytes) -> None:
+    [report] = ProgressParser().feed(text)
+    assert (report.out_seconds, report.speed, report.is_end) == (None, None, False)
 
 
-def test_the_estimate_of_the_last_step_is_the_tools_own() -> None:
-    b = board()
-    b.start("poster", input_bytes=1, now=0.0)
-    b.complete("poster", output_bytes=1, outputs=["p.jpg"], now=1.0)
-    b.start("video", input_bytes=1, now=1.0)
-    b.advance("video", 0.25, 42.0)
-    assert b.snapshot(2.0).eta_seconds == 42.0
+def test_share_and_time_left_follow_from_the_expected_length() -> None:
+    report = Report(1.0, 25, 1, speed=2.0, is_end=False)
+    progress = progress_of(report, 4.0)
+    assert (progress.fraction, progress.eta_seconds) == (0.25, 1.5)
 
 
-def test_with_several_steps_left_the_estimate_follows_the_share_done() -> None:
-    b = board()
-    b.weigh("video", 1.0)
-    b.weigh("poster", 1.0)
-    b.start("video", input_bytes=1, now=0.0)
-    b.advance("video", 0.5, 3.0)
-    assert b.snapshot(10.0).eta_seconds == 30.0
+def test_share_stays_below_one_until_the_end() -> None:
+    late = Report(9.0, 25, 1, speed=2.0, is_end=False)
+    assert progress_of(late, 4.0).fraction < 1.0
+    assert progress_of(Report(9.0, 25, 1, 2.0, is_end=True), 4.0).fraction == 1.0
 
 
-def test_a_failure_leaves_the_other_steps_skipped_and_says_why() -> None:
-    b = board()
-    b.start("video", input_bytes=1, now=0.0)
-    b.fail("video", "no video stream", 1.0)
-    b.skip_unfinished(1.0)
-    last = b.snapshot(1.0)
-    assert statuses(last.steps) == ["failed", "skipped"]
-    assert last.steps[0]["error"] == "no video stream"
-    assert "error" not in last.steps[1]
-
-
-@given(st.lists(st.tuples(st.sampled_from(["weigh", "advance"]), st.booleans(), st.floats(0, 500))))
-def test_the_percentage_never_falls_and_never_leaves_its_range(
-    moves: list[tuple[str, bool, float]],
-) -> None:
-    b = board()
-    before = 0.0
-    for what, is_video, amount in moves:
-        step_id = "video" if is_video else "poster"
-        if what == "weigh":
-            b.weigh(step_id, amount)
-        else:
-            b.advance(step_id, amount / 500, None)
-        percent = b.snapshot(1.0).percent
-        assert before <= percent <= 100.0
-        before = percent
+def test_without_an_expected_length_nothing_is_promised() -> None:
+    progress = progress_of(Report(1.0, 25, 1, speed=2.0, is_end=False), None)
+    assert (progress.fraction, progress.eta_seconds) == (0.0, None)
