@@ -142,6 +142,7 @@ class _Tree:
                     await services.start(self._signals, stopping)
                 if self._pool is not None:
                     self._front.metrics.watch_pool(self._pool)
+                    self._pool.observe(self._front.metrics.job_ended)
                     await services.start(self._pool.run)
                     services.start_soon(self._janitor.run)
                 host, port = await services.start(partial(self._front.serve, close_port))
