@@ -99,6 +99,7 @@ class Server:
 
     def serve(self) -> int:
         """Until the service closes the control socket."""
+        os.set_inheritable(self.control_fd, False)
         libc = ctypes.CDLL(None, use_errno=True)
         libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
         # The guardians between us and the workers wait for these; see `_guard`.

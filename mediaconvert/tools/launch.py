@@ -168,17 +168,21 @@ async def find_sandbox(
         reason = await _try(launcher, bwrap)
         if not reason:
             return launcher, SandboxState(SandboxKind.BUBBLEWRAP, "bubblewrap with seccomp")
-    version = confine.landlock_version()
-    if version:
-        detail = f"Landlock (version {version}) with seccomp, because {reason}"
-        logger.warning("children run under %s", detail)
-        state = SandboxState(SandboxKind.LANDLOCK, detail)
-        return Launcher(starter, SandboxKind.LANDLOCK, None), state
-    detail = f"{reason}, and this kernel has no Landlock"
+    state = settle_without_bubblewrap(wanted, reason, landlock_version=confine.landlock_version())
+    logger.warning("children run without bubblewrap: %s", state.detail)
+    return Launcher(starter, state.kind, None), state
+
+
+def settle_without_bubblewrap(wanted: str, reason: str, *, landlock_version: int) -> SandboxState:
+    """The next best, or StartupError where a sandbox is required and there is none. `reason`
+    says why bubblewrap does not do."""
+    if landlock_version:
+        detail = f"Landlock (version {landlock_version}) with seccomp, because {reason}"
+        return SandboxState(SandboxKind.LANDLOCK, detail)
+    detail = f"{reason}, and this kernel has no Landlock; {REMEDY}"
     if wanted == "required":
-        raise StartupError(f"tools.sandbox is required, but {detail}; {REMEDY}")
-    logger.warning("children run without a sandbox: %s; %s", detail, REMEDY)
-    return Launcher(starter, SandboxKind.NONE, None), SandboxState(SandboxKind.NONE, detail)
+        raise StartupError(f"tools.sandbox is required, but {detail}")
+    return SandboxState(SandboxKind.NONE, f"none: {detail}")
 
 
 async def _try(launcher: Launcher, bwrap: Executable) -> str:

@@ -40,6 +40,8 @@ _NICE = 10
 
 def main(fd: int) -> int:
     """Serve until the service closes its end, or dies, which is the same; then kill all."""
+    # A tool that had it could have anything started.
+    os.set_inheritable(fd, False)
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     # Whoever stops the service (a terminal, systemd) may send these to its whole group.
