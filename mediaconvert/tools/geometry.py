@@ -102,4 +102,5 @@ def _held(scale: float, asked: Resize) -> float:
 
 
 def _scaled(width: int, height: int, scale: float) -> tuple[int, int]:
-    return max(round(width * scale), 1), max(round(height * scale), 1)
+    # Halves go up, as everybody expects; `round` would take them to the even side.
+    return max(int(width * scale + 0.5), 1), max(int(height * scale + 0.5), 1)

@@ -126,6 +126,10 @@ def broken(container: str, error: pyvips.Error) -> Refused:
         return Refused(
             "limit_memory", f"the image needs more memory than allowed: {words}", "limit"
         )
+    if "File too large" in words:
+        return Refused("limit_output", "the output is larger than allowed", "limit")
+    if "No space left on device" in words:
+        return Refused("storage_full", "the server's disk is full", "infra")
     return Refused("broken_file", f"the {container} image cannot be read: {words[:300]}")
 
 

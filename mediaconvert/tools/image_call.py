@@ -24,6 +24,8 @@ from mediaconvert.tools.failures import Ending, Stop, failure_of, tool_lines
 
 MESSAGE_BYTES = 128 << 10
 
+_REFUSALS = {"limit": LimitExceeded, "infra": InfrastructureFailure}
+
 
 @dataclass(frozen=True, slots=True)
 class ImageCall:
@@ -87,8 +89,7 @@ def conclude(
         raise ToolCrashed("the image server gave no answer", tool_lines(said)) from error
     if isinstance(refused, list) and len(refused) == 3:
         kind, code, message = (str(part) for part in refused)
-        error_type = LimitExceeded if kind == "limit" else MediaInputError
-        raise error_type(code, message, tool_lines(said))
+        raise _REFUSALS.get(kind, MediaInputError)(code, message, tool_lines(said))
     if not isinstance(details, dict):
         raise ToolCrashed("the image server gave no answer", tool_lines(said))
     return details

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import json
 import os
 import resource
@@ -233,11 +234,23 @@ def _work(
         answer = {"refused": ["input", "invalid_params", str(error)[:1000]]}
     except Refused as refusal:
         answer = {"refused": [refusal.kind, refusal.code, refusal.message[:1000]]}
+    except OSError as error:
+        answer = {"refused": _storage_trouble(error)}
     except MemoryError:
         answer = {"refused": ["limit", "limit_memory", "the file needs more memory than allowed"]}
     with os.fdopen(reply_fd, "wb") as reply:
         reply.write(json.dumps(answer).encode())
     return 0
+
+
+def _storage_trouble(error: OSError) -> list[str]:
+    match error.errno:
+        case errno.EFBIG:
+            return ["limit", "limit_output", "the output is larger than allowed"]
+        case errno.ENOSPC:
+            return ["infra", "storage_full", "the server's disk is full"]
+        case _:
+            return ["infra", "storage_failed", f"the output cannot be written: {error}"]
 
 
 if __name__ == "__main__":

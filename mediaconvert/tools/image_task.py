@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 
 class Refused(Exception):
-    """The action cannot be done; `kind` is `input` or `limit`, `code` is stable."""
+    """The action cannot be done; `kind` is `input`, `limit` or `infra`, `code` is stable."""
 
     def __init__(self, code: str, message: str, kind: str = "input") -> None:
         super().__init__(message)
