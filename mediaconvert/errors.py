@@ -379,11 +379,14 @@ class Unavailable(Refusal):
         self.retry_after_seconds = retry_after_seconds
 
 
-class StorageFull(Refusal):
+class StorageFull(Unavailable):
+    """The disk or the quota is used up. Of those who wait for what is away, nobody has to tell
+    this apart: it passes as well."""
+
     code = "storage_full"
 
     def __init__(self) -> None:
-        super().__init__("the server's disk is full; nothing was stored")
+        super().__init__("the server's disk is full; nothing was stored", 60)
 
 
 class SlowClient(Refusal):

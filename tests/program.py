@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -43,12 +43,23 @@ def clean_environment(**more: str) -> dict[str, str]:
 class Program:
     """One process of the service. Use `run_program`."""
 
-    def __init__(self, folder: Path, environment: Mapping[str, str], arguments: list[str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        environment: Mapping[str, str],
+        arguments: list[str],
+        wrapper: Sequence[str] = (),
+    ) -> None:
+        """`wrapper` is a command that ends by executing the arguments that follow it."""
         self.folder = folder
         self.log: list[Json] = []
         self._logged = threading.Condition()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "mediaconvert.cli.main", "serve", "--port", "0", *arguments],
+            [
+                *wrapper,
+                *(sys.executable, "-m", "mediaconvert.cli.main", "serve", "--port", "0"),
+                *arguments,
+            ],
             cwd=folder,
             env=clean_environment(PYTHONPATH=str(ROOT), **environment),
             stdin=subprocess.DEVNULL,
@@ -152,10 +163,11 @@ def run_program(
     folder: Path,
     *arguments: str,
     environment: Mapping[str, str] | None = None,
+    wrapper: Sequence[str] = (),
     expect_errors: bool = False,
 ) -> Iterator[Program]:
     """The program until the block ends; then it is stopped, if it still runs."""
-    program = Program(folder, environment or {}, list(arguments))
+    program = Program(folder, environment or {}, list(arguments), wrapper)
     try:
         yield program
     finally:

@@ -1,0 +1,84 @@
+"""A disk of its own for the service, full to the last byte: refusals, no loss, no end.
+
+The program runs in user and mount namespaces of its own, with a small tmpfs as its data folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.program import PHOTO, Person, Program, run_program, wait_until
+
+_ON_OWN_DISK = 'mount -t tmpfs -o size="$1" tmpfs "$2" && shift 2 && exec "$@"'
+
+
+@contextmanager
+def on_own_disk(folder: Path, size: str, **settings: str) -> Iterator[tuple[Program, Path]]:
+    """The program, and its data folder as seen from here."""
+    data = folder / "data"
+    data.mkdir()
+    wrapper = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", _ON_OWN_DISK, "sh"]
+    if subprocess.run([*wrapper[:4], "true"], check=False, capture_output=True).returncode:
+        pytest.skip("this machine allows no user namespaces")
+    environment = {"MEDIACONVERT_STORAGE__MIN_FREE_BYTES": "0"} | settings
+    with run_program(
+        folder, environment=environment, wrapper=[*wrapper, size, str(data)]
+    ) as program:
+        yield program, Path(f"/proc/{program.process.pid}/root{data.resolve()}")
+
+
+def fill(data: Path) -> Path:
+    """Take every free byte of the disk."""
+    filler = data / "filler"
+    with filler.open("ab", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(b"x" * 4096)
+    return filler
+
+
+def test_a_full_disk_refuses_uploads_and_takes_them_again_when_there_is_room(
+    tmp_path: Path,
+) -> None:
+    with on_own_disk(tmp_path, "64m") as (program, data):
+        person = Person(program.url)
+        person.save_pipeline("image-resize")
+        person.upload("kept.bin", b"kept" * 1000)
+        filler = fill(data)
+        for number in range(20):
+            with pytest.raises(ClientError) as refused:
+                person.upload(f"{number}.bin", b"x" * 100_000)
+            assert refused.value.response["Error"]["Code"] == "InsufficientStorage"
+        assert person.keys_below("") == ["kept.bin"]
+        assert person.read("kept.bin") == b"kept" * 1000
+        filler.unlink()
+        job_id = person.upload("p.jpg", PHOTO, "image-resize")
+        assert job_id is not None
+        assert person.wait_for_job(job_id)["status"] == "completed"
+        person.close()
+
+
+def test_a_disk_that_fills_up_while_jobs_wait_delays_them_and_no_more(tmp_path: Path) -> None:
+    settings = {"MEDIACONVERT_WORKERS__RETRY_BASE_SECONDS": "0.2"}
+    with on_own_disk(tmp_path, "96m", **settings) as (program, data):
+        person = Person(program.url)
+        person.save_pipeline("image-resize")
+        jobs = [person.upload(f"{n}.jpg", PHOTO, "image-resize") for n in range(12)]
+        filler = fill(data)
+        wait_until(
+            lambda: any("full" in str(line) for line in program.log), "somebody notices the disk"
+        )
+        filler.unlink()
+        for job_id in jobs:
+            assert job_id is not None
+            job = person.wait_for_job(job_id)
+            assert job["status"] == "completed", job
+            history = person.get(f"/api/jobs/{job_id}/history")["history"]
+            assert [row["to_status"] for row in history].count("completed") == 1
+        person.close()
