@@ -41,7 +41,7 @@ def main() -> int:
         case "files":
             return _list_files()
         case "images":
-            return Server(int(fd), _actions).serve()
+            return Server(int(fd), _actions, _versions).serve()
         case _:
             print("image-server is started by the service itself", file=sys.stderr)
             return 2
@@ -96,6 +96,8 @@ class Server:
     control_fd: int
     load: Callable[[], Mapping[str, Action]]
     """Imports what the actions need, and names them."""
+    versions: Callable[[], Mapping[str, str]]
+    """Of the libraries, once they are loaded."""
     _running: dict[int, _Running] = field(default_factory=dict)
 
     def serve(self) -> int:
@@ -107,7 +109,7 @@ class Server:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGCHLD})
         actions = self.load()
         control = socket.socket(fileno=self.control_fd)
-        control.send(json.dumps({"ready": _versions()}).encode())
+        control.send(json.dumps({"ready": dict(self.versions())}).encode())
         while True:
             poll = select.poll()
             poll.register(control, select.POLLIN)
@@ -200,9 +202,13 @@ def _guard(
     for fd in (reply_fd, task.input_fd, *task.output_fds):
         os.close(fd)
     while True:
-        pid, status = os.waitpid(worker, os.WNOHANG)
+        pid, status, usage = os.wait4(worker, os.WNOHANG)
         if pid:
             code = os.waitstatus_to_exitcode(status)
+            spent = usage.ru_utime + usage.ru_stime
+            if code == -signal.SIGKILL and spent >= limits["cpu_seconds"] - 0.5:
+                # The first process of a namespace gets no softer signal than this.
+                code = -signal.SIGXCPU
             return code if code >= 0 else 128 - code
         if signal.sigwait({signal.SIGTERM, signal.SIGCHLD}) == signal.SIGTERM:
             with contextlib.suppress(ProcessLookupError):

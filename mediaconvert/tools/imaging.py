@@ -264,7 +264,8 @@ async def _send(
         return
     server.pending[number] = pending
     rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))
-    with contextlib.suppress(ConnectionError):
+    # A closed socket is no error here: the keeper notices it, and ends the command.
+    with contextlib.suppress(OSError):
         async with server.sending:
             await server.control.sendmsg([message], [rights])
 
@@ -275,7 +276,7 @@ async def _make_sure(server: _Server, number: int, pending: _Pending) -> None:
         return
     with trio.CancelScope(shield=True):
         # Bounded by _END_SECONDS, and then by the kill of the whole server.
-        with trio.move_on_after(_END_SECONDS), contextlib.suppress(ConnectionError):
+        with trio.move_on_after(_END_SECONDS), contextlib.suppress(OSError):
             async with server.sending:
                 await server.control.sendmsg([json.dumps({"cancel": number}).encode()])
             await pending.ended.wait()

@@ -23,6 +23,7 @@ from mediaconvert.tools.process import InternalCommand, run_briefly
 from mediaconvert.tools.sandbox import Executable
 
 IMAGE_SERVER = "mediaconvert.tools.image_server"
+_SERVER_PACKAGES = ("pyvips", "pypdfium2", "cffi")
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +155,8 @@ def image_server_command() -> InternalCommand:
         )
     package = Path(__file__).resolve().parents[2]
     places = sysconfig.get_paths()
-    site = [Path(places["purelib"]), Path(places["platlib"])]
+    # Where they really are: below the environment, or a user's own folder.
+    site = [folder.parent for name in _SERVER_PACKAGES if (folder := _package_folder(name))]
     return InternalCommand(
         # No site module, no bytecode written, no current folder on the path.
         argv=(str(_interpreter()), "-S", "-B", "-P", "-m", IMAGE_SERVER),

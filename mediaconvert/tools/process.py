@@ -140,11 +140,17 @@ class _Link:
         self.children: dict[int, Child] = {}
 
     async def send(self, message: Mapping[str, object], fds: Sequence[int]) -> None:
-        """A closed socket is no error here: the receiving side notices it."""
+        """A closed socket is no error here: the receiving side notices it. Raises
+        InfrastructureFailure when the message is too long to be sent."""
         rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))
-        with contextlib.suppress(ConnectionError):
+        data = json.dumps(message).encode()
+        if len(data) > MESSAGE_BYTES:
+            raise InfrastructureFailure(
+                "cannot_start_tool", f"the tool's arguments are too long: {len(data)} bytes"
+            )
+        with contextlib.suppress(OSError):
             async with self._sending:
-                await self._control.sendmsg([json.dumps(message).encode()], [rights] if fds else [])
+                await self._control.sendmsg([data], [rights] if fds else [])
 
     async def listen(self) -> None:
         """Until the starter is gone; then everything it started is dead as well."""
@@ -179,8 +185,11 @@ class Starter:
     async def keep(self) -> None:
         """Start it, and start it again when it is killed. Ends only by cancellation."""
         while True:
-            await self._one_life()
-            logger.warning("the process that starts tools ended; starting it again")
+            try:
+                await self._one_life()
+                logger.warning("the process that starts tools ended; starting it again")
+            except OSError as error:
+                logger.warning("the process that starts tools does not start: %s", error)
             await trio.sleep(_RESTART_SECONDS)
 
     async def _one_life(self) -> None:
@@ -227,9 +236,11 @@ class Starter:
             link.children[number] = child
             try:
                 await link.send(message | {"start": number}, tuple(start.fds.values()))
-            except trio.Cancelled:
+            except (trio.Cancelled, InfrastructureFailure):
                 link.children.pop(number, None)
                 raise
+            if self._link is not link:
+                child.ended.set()
             return child
         raise InfrastructureFailure("starter_down", "the process that starts tools does not run")
 

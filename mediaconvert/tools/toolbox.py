@@ -201,7 +201,7 @@ class Toolbox:
             )
             details = await self._images.call(call)
         else:
-            with tempfile.TemporaryDirectory(prefix="picture-", dir=out_dir.parent) as folder:
+            with _folder_beside(out_dir) as folder:
                 picture = await self._as_png(source, demuxer, Path(folder), limits)
                 call = ImageCall(command.action, command.params, "png", picture, outputs, limits)
                 details = await self._images.call(call)
@@ -221,6 +221,18 @@ class Toolbox:
         return folder / "picture.png"
 
 
+def _folder_beside(out_dir: Path) -> tempfile.TemporaryDirectory[str]:
+    try:
+        return tempfile.TemporaryDirectory(prefix="picture-", dir=out_dir.parent)
+    except OSError as error:
+        raise _storage_failure(error) from error
+
+
+def _storage_failure(error: OSError) -> InfrastructureFailure:
+    code = "storage_full" if error.errno == errno.ENOSPC else "storage_failed"
+    return InfrastructureFailure(code, f"the workspace cannot be written: {error.strerror}")
+
+
 def _last_report(done: ToolDone) -> dict[str, object]:
     report = done.last_report
     return {} if report is None else {"out_seconds": report.out_seconds, "frames": report.frame}
@@ -232,10 +244,7 @@ def _write(command: WriteCommand, out_dir: Path) -> CommandResult:
             with (out_dir / name).open("x", encoding="utf-8") as file:
                 file.write(command.text)
         except OSError as error:
-            code = "storage_full" if error.errno == errno.ENOSPC else "storage_failed"
-            raise InfrastructureFailure(
-                code, f"an output cannot be written: {error.strerror}"
-            ) from error
+            raise _storage_failure(error) from error
     return CommandResult(argv=("write",), tool="mediaconvert", wall_seconds=0.0)
 
 

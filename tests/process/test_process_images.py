@@ -1,0 +1,140 @@
+"""The image server when its children have been taken over, hang, crash or are killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import trio
+
+from mediaconvert.errors import JobError, LimitExceeded, ToolCrashed
+from mediaconvert.media import Limits
+from mediaconvert.settings import ToolSettings
+from mediaconvert.tools.image_call import ImageCall
+from mediaconvert.tools.imaging import ImageServer
+from mediaconvert.tools.launch import Launcher
+from mediaconvert.tools.locate import image_server_command
+from mediaconvert.tools.process import InternalCommand
+from mediaconvert.tools.sandbox import SandboxKind
+from mediaconvert.tools.toolbox import run_in_background
+from tests.process.children import EVERY_SANDBOX, all_ended, descendants, open_launcher
+
+HERE = Path(__file__)
+LIMITS = Limits(memory_bytes=1 << 30, wall_seconds=30)
+
+
+@asynccontextmanager
+async def open_hostile(kind: SandboxKind) -> AsyncIterator[ImageServer]:
+    async with AsyncExitStack() as stack:
+        launcher: Launcher = await stack.enter_async_context(open_launcher(kind))
+        real = image_server_command()
+        script = HERE.with_name("hostile_server.py")
+        own = InternalCommand(
+            (*real.argv[: real.argv.index("-m")], str(script)),
+            real.environment,
+            (*real.readable, script),
+        )
+        images = ImageServer(launcher, own, ToolSettings(), 4)
+        await run_in_background(stack, images.keep)
+        yield images
+
+
+def call(action: str, *outputs: Path, limits: Limits = LIMITS) -> ImageCall:
+    return ImageCall(action, {}, "png", HERE, outputs, limits)
+
+
+@pytest.mark.parametrize("kind", EVERY_SANDBOX)
+async def test_a_child_that_was_taken_over_is_alone(kind: SandboxKind, tmp_path: Path) -> None:
+    async with open_hostile(kind) as images:
+        found = await images.call(call("peek", tmp_path / "0"))
+    denied = {"fork", "exec", "socket", "unshare", "ptrace"}
+    assert {name for name in denied if found[name] == "ok"} == set()
+    assert found["dumpable"] == 0
+    # Standard ones, the answer's pipe, input and output.
+    assert isinstance(found["fds"], list)
+    assert len(found["fds"]) == 6
+    if kind is SandboxKind.BUBBLEWRAP:
+        assert (found["pid"], found["parent"]) == (1, 0)
+    if kind is not SandboxKind.NONE:
+        assert (found["passwd"] != "ok", found["write"] != "ok") == (True, True)
+
+
+@pytest.mark.parametrize("kind", EVERY_SANDBOX)
+async def test_a_cancelled_command_is_dead_and_the_server_goes_on(
+    kind: SandboxKind, tmp_path: Path
+) -> None:
+    async with open_hostile(kind) as images:
+        await images.versions()
+        before = descendants(os.getpid())
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(images.call, call("hang", tmp_path / "0"))
+            with trio.fail_after(20):
+                while not is_written(tmp_path / "0"):
+                    await trio.lowlevel.checkpoint()
+            during = descendants(os.getpid())
+            nursery.cancel_scope.cancel()
+        after = descendants(os.getpid())
+        assert len(during) >= len(before) + 2
+        assert set(after) == set(before)
+        for fd in (*before.values(), *during.values(), *after.values()):
+            os.close(fd)
+        await images.call(call("lie"))
+
+
+def is_written(path: Path) -> bool:
+    return path.exists() and path.stat().st_size > 0
+
+
+async def failure(images: ImageServer, what: ImageCall) -> JobError:
+    with trio.fail_after(40), pytest.raises(JobError) as caught:
+        await images.call(what)
+    return caught.value
+
+
+@pytest.mark.parametrize("kind", EVERY_SANDBOX)
+async def test_each_misdeed_has_its_code_and_hurts_nobody_else(
+    kind: SandboxKind, tmp_path: Path
+) -> None:
+    async with open_hostile(kind) as images:
+        crashed = await failure(images, call("crash"))
+        assert isinstance(crashed, ToolCrashed)
+        assert "SIGSEGV" in crashed.message
+        eaten = await failure(images, call("eat"))
+        assert isinstance(eaten, LimitExceeded)
+        assert eaten.code == "limit_memory"
+        flooded = await failure(images, call("flood"))
+        assert flooded.log[-1] == "words without end"
+        spun = await failure(images, call("spin", limits=replace(LIMITS, cpu_seconds=1)))
+        assert spun.code == "limit_time"
+        slow = call("hang", tmp_path / "0", limits=replace(LIMITS, wall_seconds=0.5))
+        assert (await failure(images, slow)).code == "limit_time"
+        await images.call(call("lie"))
+
+
+async def test_death_of_the_server_fails_its_commands_and_it_comes_back(tmp_path: Path) -> None:
+    async with open_hostile(SandboxKind.BUBBLEWRAP) as images:
+        failures: list[JobError] = []
+
+        async def hang() -> None:
+            failures.append(await failure(images, call("hang", tmp_path / "0")))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(hang)
+            with trio.fail_after(20):
+                while not is_written(tmp_path / "0"):
+                    await trio.lowlevel.checkpoint()
+            below = descendants(os.getpid())
+            # Of the starter's children the first is the server's bubblewrap.
+            os.kill(sorted(below)[1], signal.SIGKILL)
+        [failed] = failures
+        assert isinstance(failed, ToolCrashed)
+        starter = min(below)
+        os.close(below.pop(starter))
+        await all_ended(below)
+        with trio.fail_after(20):
+            await images.call(call("lie"))
