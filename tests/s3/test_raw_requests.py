@@ -97,6 +97,13 @@ def test_an_aborted_body_leaves_no_blob_and_no_object(
     assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
 
 
+def test_object_attributes_that_name_none_are_refused(
+    signer: Signer, s3: Any, bucket: str
+) -> None:
+    s3.put_object(Bucket=bucket, Key="k", Body=b"x")
+    assert signer.error("GET", f"/{bucket}/k?attributes") == (400, "InvalidArgument")
+
+
 def test_a_put_without_a_length_is_refused(signer: Signer, bucket: str) -> None:
     assert signer.error("PUT", f"/{bucket}/k") == (411, "MissingContentLength")
     chunked = {"Transfer-Encoding": "chunked"}

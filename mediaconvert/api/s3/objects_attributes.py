@@ -46,7 +46,7 @@ async def get_object_attributes(services: Services, request: S3Request) -> Respo
 
 
 def _wanted(request: S3Request) -> set[str]:
-    text = request.headers["x-amz-object-attributes"]
+    text = request.headers.get("x-amz-object-attributes", "")
     names = {name.strip() for name in text.split(",") if name.strip()}
     if not names or not names <= set(_ATTRIBUTES):
         raise invalid_argument(
