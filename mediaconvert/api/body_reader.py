@@ -10,7 +10,7 @@ from __future__ import annotations
 import h11
 import trio
 
-from mediaconvert.api.request_head import BadRequest, Framing
+from mediaconvert.api.request_head import BadRequest, Framing, h11_words
 from mediaconvert.api.transport import BODY_READ_BYTES, TooSlow, Transport
 
 SMALL_REST_BYTES = 64 << 10
@@ -101,4 +101,5 @@ class BodyReader:
         try:
             return self._parser.next_event()
         except h11.RemoteProtocolError as error:
-            raise BadRequest(400, "bad_request", f"the chunked body is broken: {error}") from None
+            words = h11_words(error)
+            raise BadRequest(400, "bad_request", f"the chunked body is broken: {words}") from None

@@ -7,6 +7,7 @@ refuses itself (malformed, too slow, too many). Bucket names are checked against
 from __future__ import annotations
 
 import json
+import re
 from enum import Enum
 from urllib.parse import unquote_to_bytes
 from xml.sax.saxutils import escape
@@ -52,6 +53,9 @@ def door_of(raw_path: bytes, host: bytes | None = None, domain: str = "") -> Doo
     return Door.REST if unquote_to_bytes(first) in _RESERVED else Door.S3
 
 
+# What XML 1.0 has no way to write; a malformed request line may hold it.
+_UNWRITABLE = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff]")
+
 _XML_CODES = {
     "request_timeout": "RequestTimeout",
     "internal_error": "InternalError",
@@ -71,6 +75,7 @@ def refusal_body(
     if door is Door.REST:
         text = json.dumps({"error": message, "code": code, "request_id": request_id})
         return b"application/json", text.encode()
+    resource = _UNWRITABLE.sub("?", resource)
     xml = (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         f"<Error><Code>{_XML_CODES.get(code, 'BadRequest')}</Code>"

@@ -25,7 +25,7 @@ from mediaconvert.api.asgi import ClientDisconnected, Message
 from mediaconvert.api.body_reader import BodyReader
 from mediaconvert.api.fence import fenced
 from mediaconvert.api.refusals import answer_bytes, new_request_id, reason_phrase
-from mediaconvert.api.request_head import BadRequest, body_framing, check_head
+from mediaconvert.api.request_head import BadRequest, body_framing, check_head, h11_words
 from mediaconvert.api.transport import HEAD_READ_BYTES, Transport
 
 Addresses = tuple[tuple[str, int] | None, tuple[str, int] | None]
@@ -100,7 +100,7 @@ class Exchange(H11Protocol):
         except h11.RemoteProtocolError as error:
             status = error.error_status_hint
             code = "not_implemented" if status == 501 else "bad_request"
-            raise BadRequest(status, code, f"the request is malformed: {error}") from None
+            raise BadRequest(status, code, f"the request is malformed: {h11_words(error)}") from None
         if not isinstance(event, h11.Request):
             raise BadRequest(400, "bad_request", "the request is malformed")
         return event

@@ -17,6 +17,8 @@ _END = re.compile(rb"\n\r?\n")
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 # RFC 9112 §5.2: obs-fold; a server may answer 400.
 _FOLD = re.compile(rb"\n[ \t]")
+# Where h11 quotes what it could not read.
+_QUOTED = re.compile(r": (?:bytearray\()?b['\"].*", re.DOTALL)
 
 
 class BadRequest(Exception):
@@ -55,6 +57,12 @@ def check_head(head: bytes) -> None:
         raise BadRequest(400, "bad_request", "folded header lines are not accepted")
     if _CONTROL.search(head):
         raise BadRequest(400, "bad_request", "the head contains a NUL or a control character")
+
+
+def h11_words(error: h11.RemoteProtocolError) -> str:
+    """What h11 found wrong, without the bytes that it quotes: an Authorization header with a
+    blank too much, or a presigned URL, would stand in the answer and in the log."""
+    return _QUOTED.sub("", str(error))
 
 
 def guess_request_line(head: bytes) -> tuple[bytes, bytes]:

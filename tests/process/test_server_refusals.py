@@ -29,6 +29,7 @@ MALFORMED = {
     "two_hosts": b"GET /b/k HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
     "no_version": b"GET /b/k\r\nHost: h\r\n\r\n",
     "non_ascii_target": b"GET /b/\xc3\xa4 HTTP/1.1\r\nHost: h\r\n\r\n",
+    "nul_in_target": b"GET /b\0/k HTTP/1.1\r\nHost: h\r\n\r\n",
     "no_slash": b"GET b/k HTTP/1.1\r\nHost: h\r\n\r\n",
     "tls_hello": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
     "http_2_preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
@@ -53,6 +54,28 @@ async def test_a_malformed_request_is_a_400_in_xml_and_ends_the_connection(name:
         assert answer.headers["connection"] == "close"
         assert s3_code(answer) == "BadRequest"
         assert await client.is_closed()
+
+
+SECRETS = {
+    "header": b"GET /b/k HTTP/1.1\r\nHost: h\r\nAuthorization : Bearer s3cret\r\n\r\n",
+    "presigned": b"GET /b/\xc3\xa4?X-Amz-Signature=s3cret HTTP/1.1\r\nHost: h\r\n\r\n",
+    "chunk": b"PUT /b/k HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"password=s3cret\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("name", SECRETS)
+async def test_what_could_not_be_read_is_neither_answered_nor_logged(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    async with served(echo) as server:
+        client = await server.connect()
+        answer = await client.ask(SECRETS[name])
+    assert answer.status == 400
+    assert b"s3cret" not in answer.body
+    logged = [f"{record.getMessage()} {record.__dict__}" for record in caplog.records]
+    assert not [line for line in logged if "s3cret" in line]
 
 
 async def test_the_rest_door_is_refused_in_json() -> None:
