@@ -18,7 +18,15 @@ from mediaconvert.media import Limits
 from mediaconvert.tools.failures import Ending, Stop, failure_of, tool_lines
 from mediaconvert.tools.ffmpeg_progress import ProgressParser, Report
 from mediaconvert.tools.launch import Launcher
-from mediaconvert.tools.process import Child, Exit, ResourceLimits, Tail, read_pipe
+from mediaconvert.tools.process import (
+    Child,
+    Exit,
+    ResourceLimits,
+    Tail,
+    close_all,
+    open_pipes,
+    read_pipe,
+)
 from mediaconvert.tools.sandbox import Confined
 
 _WATCH_SECONDS = 0.5
@@ -64,8 +72,11 @@ async def run_tool(launcher: Launcher, run: ToolRun) -> ToolDone:
     """Raises the JobError that fits when the tool fails or breaks a limit."""
     started = trio.current_time()
     watch = _Watch(run)
-    stdout_read, stdout_write = os.pipe()
-    stderr_read, stderr_write = os.pipe()
+    try:
+        (stdout_read, stdout_write), (stderr_read, stderr_write) = open_pipes(2)
+    except InfrastructureFailure:
+        close_all(run.progress_fds or ())
+        raise
     stdout, stderr = bytearray(), Tail()
     readers: list[tuple[int, Callable[[bytes], None]]] = [
         (stdout_read, lambda data: _bounded(stdout, data)),
@@ -111,9 +122,10 @@ def _bounded(buffer: bytearray, data: bytes) -> None:
 async def _until_ended(child: Child, watch: _Watch) -> Exit:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(watch.guard, child)
-        ended = await child.wait()
+        await child.ended.wait()
         nursery.cancel_scope.cancel()
-    return ended
+    # Outside of the nursery, which would wrap what it raises when the starter has died.
+    return await child.wait()
 
 
 class _Watch:
@@ -169,7 +181,7 @@ def _measure(folder: Path) -> tuple[int, int]:
         for name in names:
             try:
                 found = os.lstat(os.path.join(parent, name))  # noqa: PTH118 (walked often)
-            except FileNotFoundError:
+            except OSError:  # gone meanwhile, mostly; a disk that fails shows elsewhere
                 continue
             size += min(found.st_size, found.st_blocks * 512) if found.st_blocks else 0
             changed = max(changed, found.st_mtime_ns)

@@ -11,7 +11,6 @@ import contextlib
 import itertools
 import json
 import logging
-import os
 import resource
 import socket
 import tempfile
@@ -34,7 +33,16 @@ from mediaconvert.tools.image_call import (
 )
 from mediaconvert.tools.launch import FIRST_PASSED_FD, Launcher
 from mediaconvert.tools.locate import executable, readable_trees
-from mediaconvert.tools.process import InternalCommand, ResourceLimits, Tail, read_pipe, run_briefly
+from mediaconvert.tools.process import (
+    NOT_SENT,
+    InternalCommand,
+    ResourceLimits,
+    Tail,
+    close_all,
+    open_pipes,
+    read_pipe,
+    run_briefly,
+)
 from mediaconvert.tools.sandbox import Confined
 from mediaconvert.tools.seccomp import Profile
 
@@ -95,7 +103,11 @@ class ImageServer:
         failures = 0
         while True:
             lived_since = trio.current_time()
-            await self._one_life(job)
+            try:
+                await self._one_life(job)
+            except (OSError, InfrastructureFailure) as error:
+                # No descriptor, process or memory to be had: that may pass.
+                logger.warning("the image server cannot be started: %s", error)
             if trio.current_time() - lived_since > 60:
                 failures = 0
             wait = _BACKOFF_SECONDS[min(failures, len(_BACKOFF_SECONDS) - 1)]
@@ -134,8 +146,12 @@ class ImageServer:
         )
 
     async def _one_life(self, job: Confined) -> None:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        stderr_read, stderr_write = os.pipe()
+        ((stderr_read, stderr_write),) = open_pipes(1)
+        try:
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        except OSError:
+            close_all((stderr_read, stderr_write))
+            raise
         tail = Tail()
         fd = theirs.detach()
         named = Confined(
@@ -152,8 +168,8 @@ class ImageServer:
                         named, self._server_limits(), pass_fds=(fd,), stderr=stderr_write
                     ):
                         await self._serve(control)
-                except InfrastructureFailure as error:
-                    logger.warning("the image server did not start: %s", error.message)
+                except (OSError, InfrastructureFailure) as error:
+                    logger.warning("the image server did not start: %s", error)
                 finally:
                     self._retire()
                 nursery.cancel_scope.deadline = trio.current_time() + 1
@@ -264,10 +280,21 @@ async def _send(
         return
     server.pending[number] = pending
     rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))
-    # A closed socket is no error here: the keeper notices it, and ends the command.
-    with contextlib.suppress(OSError):
+    try:
         async with server.sending:
             await server.control.sendmsg([message], [rights])
+    except trio.Cancelled:
+        # Not sent, so there is nothing to be told the end of: waiting for that would end with
+        # the kill of the server, and of everybody else's commands.
+        server.pending.pop(number, None)
+        raise
+    except OSError as error:
+        # A closed socket is no error here: the keeper notices it, and ends the command.
+        if error.errno in NOT_SENT:
+            server.pending.pop(number, None)
+            raise InfrastructureFailure(
+                "cannot_start_tool", f"the image server cannot be asked: {error.strerror}"
+            ) from error
 
 
 async def _make_sure(server: _Server, number: int, pending: _Pending) -> None:

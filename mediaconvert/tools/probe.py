@@ -27,6 +27,7 @@ from mediaconvert.tools.image_call import ImageCall
 from mediaconvert.tools.imaging import ImageServer
 from mediaconvert.tools.launch import FIRST_PASSED_FD, Launcher
 from mediaconvert.tools.probe_streams import read_streams
+from mediaconvert.tools.process import open_pipes
 from mediaconvert.tools.sandbox import Confined, Executable
 from mediaconvert.tools.sniff import HEAD_BYTES, Format, sniff
 
@@ -173,7 +174,7 @@ class Prober:
     async def _ffmpeg_run(
         self, source: Path, command: FfmpegCommand, limits: Limits, seconds: float
     ) -> ToolDone:
-        read, write = os.pipe()
+        ((read, write),) = open_pipes(1)
         argv = ffmpeg_argv(command, limits, threads=1, progress_fd=FIRST_PASSED_FD)
         return await run_tool(
             self._launcher,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import array
 import contextlib
+import errno
 import itertools
 import json
 import logging
@@ -28,10 +29,13 @@ from mediaconvert.tools.starter import MESSAGE_BYTES
 
 logger = logging.getLogger(__name__)
 
+NOT_SENT = frozenset((errno.ETOOMANYREFS, errno.ENOBUFS, errno.ENOMEM))
+"""What sendmsg(2) answers when it has sent nothing over a socket that is still good."""
 _KILL_SECONDS = 5.0
 """How long clean-up may take before a child that survives SIGKILL (a thread stuck in a device)
 is given up and reported."""
-_RESTART_SECONDS = 0.1
+_RESTART_SECONDS = (0.1, 0.5, 2.0, 5.0)
+_LONG_LIFE_SECONDS = 60.0
 _RESTART_WAIT_SECONDS = 20.0
 """How long a child waits to be started while the starter is being started (again)."""
 
@@ -148,9 +152,14 @@ class _Link:
             raise InfrastructureFailure(
                 "cannot_start_tool", f"the tool's arguments are too long: {len(data)} bytes"
             )
-        with contextlib.suppress(OSError):
+        try:
             async with self._sending:
                 await self._control.sendmsg([data], [rights] if fds else [])
+        except OSError as error:
+            if error.errno in NOT_SENT:
+                raise InfrastructureFailure(
+                    "cannot_start_tool", f"a tool cannot be started: {error.strerror}"
+                ) from error
 
     async def listen(self) -> None:
         """Until the starter is gone; then everything it started is dead as well."""
@@ -184,13 +193,21 @@ class Starter:
 
     async def keep(self) -> None:
         """Start it, and start it again when it is killed. Ends only by cancellation."""
+        failures = 0
         while True:
+            born = trio.current_time()
             try:
                 await self._one_life()
-                logger.warning("the process that starts tools ended; starting it again")
             except OSError as error:
-                logger.warning("the process that starts tools does not start: %s", error)
-            await trio.sleep(_RESTART_SECONDS)
+                # No process, descriptor or memory to be had: that may pass, and what needs a
+                # tool meanwhile is told so.
+                logger.warning("the process that starts tools cannot be started: %s", error)
+            else:
+                logger.warning("the process that starts tools ended; starting it again")
+            if trio.current_time() - born > _LONG_LIFE_SECONDS:
+                failures = 0
+            await trio.sleep(_RESTART_SECONDS[min(failures, len(_RESTART_SECONDS) - 1)])
+            failures += 1
 
     async def _one_life(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -280,6 +297,21 @@ class Tail:
 
     def text(self) -> str:
         return bytes(self._bytes[-self.SIZE :]).decode("utf-8", "replace")
+
+
+def open_pipes(count: int) -> list[tuple[int, int]]:
+    """Pipes as (read, write), all or none. Raises InfrastructureFailure when the process has no
+    descriptor left."""
+    pipes: list[tuple[int, int]] = []
+    try:
+        while len(pipes) < count:
+            pipes.append(os.pipe())
+    except OSError as error:
+        close_all(itertools.chain.from_iterable(pipes))
+        raise InfrastructureFailure(
+            "too_many_files", f"no pipe to a tool can be opened: {error.strerror}"
+        ) from error
+    return pipes
 
 
 async def read_pipe(fd: int, take: Callable[[bytes], None]) -> None:

@@ -40,7 +40,7 @@ from mediaconvert.tools.imaging import ImageServer
 from mediaconvert.tools.launch import FIRST_PASSED_FD, Launcher, SandboxState, find_sandbox
 from mediaconvert.tools.locate import find_tools, image_server_command
 from mediaconvert.tools.probe import Prober
-from mediaconvert.tools.process import Starter
+from mediaconvert.tools.process import Starter, open_pipes
 from mediaconvert.tools.sandbox import Confined, Executable
 
 logger = logging.getLogger(__name__)
@@ -156,7 +156,7 @@ class Toolbox:
         limits: Limits,
         on_progress: Callable[[Progress], None],
     ) -> CommandResult:
-        read, write = os.pipe()
+        ((read, write),) = open_pipes(1)
         threads = limits.threads or len(os.sched_getaffinity(0))
         argv = ffmpeg_argv(command, limits, threads=threads, progress_fd=FIRST_PASSED_FD)
 

@@ -26,6 +26,7 @@ from mediaconvert.ports.tools import Tools
 from mediaconvert.settings import Settings, ToolSettings
 from mediaconvert.workers import manifest
 from mediaconvert.workers.engine import run_pipeline
+from mediaconvert.workers.faults import explained
 from mediaconvert.workers.leases import HeldJob
 from mediaconvert.workers.publish import Adopted, adopt_outputs
 from mediaconvert.workers.reporter import Reporter
@@ -81,11 +82,8 @@ class Runner:
             with held.scope:
                 verdict = await self._attempt(held, adopted)
             return await self._settler.settle(held, verdict, adopted)
-        except Exception:  # the job's fence: a bug ends this job and nothing else
-            reference = secrets.token_hex(4)
-            fields = {"job": held.job.id, "attempt": held.job.attempt, "reference": reference}
-            log.exception("a job failed by a bug", extra={"fields": fields})
-            return await self._settler.settle(held, _internal_error(reference), adopted)
+        except Exception as error:  # the job's fence: a bug ends this job and nothing else
+            return await self._settler.settle(held, _explain(held, error), adopted)
         except BaseException:
             # The process is being cancelled around us: the attempt is put back, not left open.
             await self._settler.settle(held, None, adopted)
@@ -146,7 +144,13 @@ def _failure(
     return JobFailure(kind, code, sentence, lines[-MAX_LOG_LINES:], steps)
 
 
-def _internal_error(reference: str) -> JobFailure:
+def _explain(held: HeldJob, error: Exception) -> JobFailure:
+    known = explained(error)
+    if known is not None:
+        return JobFailure(known.kind, known.code, known.message, known.log[-MAX_LOG_LINES:])
+    reference = secrets.token_hex(4)
+    fields = {"job": held.job.id, "attempt": held.job.attempt, "reference": reference}
+    log.error("a job failed by a bug", exc_info=error, extra={"fields": fields})
     return JobFailure(
         # Not retried: what a bug did once it does again.
         FailureKind.INPUT,

@@ -13,7 +13,7 @@ import logging
 import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,7 @@ log = logging.getLogger("mediaconvert.workers.workspace")
 REMOVE_SECONDS = 10.0
 """Deadline of the removal; what it leaves is swept at the next start."""
 
+# What the machine did to us, by errno: codes and sentences that promise nothing about a file.
 _SURROUNDINGS = {
     errno.ENOSPC: ("storage_full", "the server's disk is full"),
     errno.EDQUOT: ("storage_full", "the server's disk quota is used up"),
@@ -44,9 +45,16 @@ def surroundings() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _SURROUNDINGS:
+        failure = surroundings_failure(error)
+        if failure is None:
             raise
-        raise InfrastructureFailure(*_SURROUNDINGS[error.errno]) from error
+        raise failure from error
+
+
+def surroundings_failure(error: OSError) -> InfrastructureFailure | None:
+    """None for what is rather a bug of ours than the machine's state."""
+    found = _SURROUNDINGS.get(error.errno or 0)
+    return None if found is None else InfrastructureFailure(*found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +91,11 @@ async def open_workspace(parent: Path, name: str) -> AsyncIterator[Workspace]:
     try:
         yield Workspace(root)
     finally:
-        with trio.move_on_after(REMOVE_SECONDS, shield=True):
-            await trio.to_thread.run_sync(remove_tree, root, abandon_on_cancel=True)
-        os.close(lock)
+        try:
+            with trio.move_on_after(REMOVE_SECONDS, shield=True):
+                await trio.to_thread.run_sync(remove_tree, root, abandon_on_cancel=True)
+        finally:
+            os.close(lock)
 
 
 async def sweep_workspaces(parent: Path) -> int:
@@ -132,7 +142,7 @@ def _sweep(parent: Path) -> int:
 
 def remove_tree(root: Path) -> None:
     """Delete a folder in which a hostile child may have taken rights away; what resists is
-    left, and named in the log."""
+    left, and named in the log. Raises nothing: a job does not fail for what it leaves behind."""
     try:
         shutil.rmtree(root)
     except FileNotFoundError:
@@ -142,8 +152,9 @@ def remove_tree(root: Path) -> None:
             for name in names:
                 inner = Path(folder, name)
                 # Never through a link: what it points at is not ours to open up.
-                if not inner.is_symlink():
-                    inner.chmod(0o700)
+                with suppress(OSError):
+                    if not inner.is_symlink():
+                        inner.chmod(0o700)
         shutil.rmtree(root, ignore_errors=True)
-        if root.exists():
+        if os.path.lexists(root):
             log.warning("could not remove a workspace", extra={"fields": {"folder": str(root)}})
