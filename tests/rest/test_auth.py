@@ -108,7 +108,7 @@ async def test_missing_and_ill_typed_fields_are_a_400(
     ("raw", "status"),
     [(b"", 400), (b"not json", 400), (b"null", 400), (b"[]", 400), (b'{"email": NaN}', 400),
      (b'{"email": "a@b.example", "email": "c@d.example", "password": "123456"}', 400),
-     (b"[" * 100_000, 400), (b"\xff\xfe", 400), (b" " * (1 << 20) + b"{}", 413)],
+     (b"[" * 10_000, 400), (b"\xff\xfe", 400), (b" " * (1 << 20) + b"{}", 413)],
 )  # fmt: skip
 async def test_what_is_no_decent_json_is_refused(service: Service, raw: bytes, status: int) -> None:
     answer = await service.http.post("/auth/login", content=raw)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from quart import Response
 
+from mediaconvert.api.asgi import Send
 from mediaconvert.api.rest.models import Sparse
 from mediaconvert.api.rest.problems import ErrorAnswer
 from mediaconvert.api.rest.routes import Answer, AnyRoute, Reply, Text
@@ -33,6 +34,16 @@ def error_response(error: ErrorAnswer) -> Response:
     headers = _headers(error.problem.request_id) | error.headers
     body = error.problem.model_dump_json(exclude_none=True)
     return Response(body, error.status, headers=headers, content_type=_JSON)
+
+
+async def send_error(send: Send, error: ErrorAnswer) -> None:
+    """The same answer without Quart, for what is refused before it."""
+    body = error.problem.model_dump_json(exclude_none=True).encode()
+    headers = _headers(error.problem.request_id) | error.headers
+    headers |= {"Content-Type": _JSON, "Content-Length": str(len(body))}
+    raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": error.status, "headers": raw})
+    await send({"type": "http.response.body", "body": body})
 
 
 def _headers(request_id: str) -> dict[str, str]:

@@ -22,8 +22,9 @@ from mediaconvert.analytics.reports import Reports
 from mediaconvert.api.asgi import Message, Receive, Scope, Send
 from mediaconvert.api.refusals import new_request_id
 from mediaconvert.api.rest.analytics import AnalyticsCalls
-from mediaconvert.api.rest.answers import error_response, response_of
+from mediaconvert.api.rest.answers import error_response, response_of, send_error
 from mediaconvert.api.rest.auth import AuthCalls
+from mediaconvert.api.rest.bodies import Bodies
 from mediaconvert.api.rest.credentials import CredentialCalls
 from mediaconvert.api.rest.health import HealthCalls
 from mediaconvert.api.rest.jobs import JobCalls
@@ -98,6 +99,8 @@ class RestApp:
         self.routes: tuple[AnyRoute, ...] = (*routes, self._own_route())
         """What this application serves; the OpenAPI document says the same."""
         self._document: bytes | None = None
+        public = {route.path for route in self.routes if route.is_public}
+        self._bodies = Bodies(tokens, public)
         self._quart = self._make_quart()
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -130,7 +133,11 @@ class RestApp:
             await send(message)
 
         try:
-            await self._quart(_without_host(scope), receive, watched_send)  # type: ignore[arg-type]
+            async with self._bodies.taken_in(scope, receive) as ready:
+                await self._quart(_without_host(scope), ready, watched_send)  # type: ignore[arg-type]
+        except Refusal as refusal:
+            error = answer_refusal(refusal, scope["state"]["request_id"])
+            await send_error(watched_send, error)
         finally:
             if status:
                 elapsed = time.monotonic() - began
