@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import threading
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -34,6 +35,10 @@ log = logging.getLogger("mediaconvert.supervisor")
 
 # The port closes within CLOSE_SECONDS of being told to; this is the bound on that.
 FORCED_STOP_SECONDS = 2.0
+# Jobs: shutdown. Only a catalog or a disk that hangs takes longer; all that is left open then
+# is what a crash leaves, and the next start takes it back.
+STOP_SECONDS = 24.5
+SECOND_STOP_SECONDS = 2.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +184,10 @@ class _Tree:
                     self._reload_settings()
                 elif stopping.is_set():
                     log.warning("second signal: stopping at once")
+                    _exit_within(SECOND_STOP_SECONDS)
                     self._scope.cancel()
                 else:
+                    _exit_within(STOP_SECONDS)
                     log.info("stopping", extra={"fields": {"signal": signal.Signals(number).name}})
                     stopping.set()
 
@@ -197,6 +204,18 @@ class _Tree:
             logs.configure(fresh.logging)
             log.info("reloaded the log settings; other settings take effect at the next start")
         systemd.notify("READY=1")
+
+
+def _exit_within(seconds: float) -> None:
+    """End the process then, whatever still hangs; its children die with it."""
+
+    def give_up() -> None:
+        log.warning("stopping took too long: the rest is left to the next start")
+        os._exit(0)
+
+    timer = threading.Timer(seconds, give_up)
+    timer.daemon = True
+    timer.start()
 
 
 async def _watchdog() -> None:

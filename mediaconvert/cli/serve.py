@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
 from functools import partial
 
@@ -17,6 +19,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Exit status 0 after a drain that was asked for."""
     configuration = load_configuration(arguments)
     logs.configure(configuration.settings.logging)
+    _take_signals()
     trio.run(
         partial(
             supervise,
@@ -28,6 +31,13 @@ def run(arguments: argparse.Namespace) -> int:
         strict_exception_groups=True,
     )
     return 0
+
+
+def _take_signals() -> None:
+    """Until the supervisor listens, and after it did: nothing has begun, or all is written."""
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    # A handler and not SIG_IGN, which children would inherit.
+    signal.signal(signal.SIGHUP, lambda *_: None)
 
 
 def _announce(running: Running) -> None:

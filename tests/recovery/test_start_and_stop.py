@@ -5,8 +5,11 @@ from __future__ import annotations
 import base64
 import secrets
 import signal
+import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -17,6 +20,7 @@ from tests.program import (
     ROOT,
     Person,
     clean_environment,
+    command_line,
     descendants,
     run_program,
     wait_until,
@@ -165,5 +169,84 @@ def test_a_worker_process_takes_over_what_an_api_process_accepted(tmp_path: Path
         pass
     with run_program(tmp_path) as program:
         person.move_to(program.url)
+        assert person.wait_for_job(job_id)["status"] == "completed"
+        person.close()
+
+
+def test_a_second_signal_ends_it_at_once_even_when_the_catalog_is_locked(tmp_path: Path) -> None:
+    film = long_film(tmp_path, seconds=60)
+    with run_program(tmp_path) as program:
+        person = Person(program.url)
+        person.save_pipeline("slow", SLOW_PIPELINE)
+        job_id = person.upload("film.mp4", film, "slow")
+        assert job_id is not None
+        person.wait_for_job(job_id, lambda job: job["progress"] > 0)
+        children = program.children()
+        with locked(tmp_path / "data/catalog.db"):
+            program.process.send_signal(signal.SIGTERM)
+            program.wait_for_log("draining")
+            program.process.send_signal(signal.SIGTERM)
+            assert program.process.wait(9) == 0  # promised: 3 s
+        wait_until(lambda: not any(map(command_line, children)), "no child is left")
+    with run_program(tmp_path) as second:
+        person.move_to(second.url)
+        person.wait_for_job(job_id, lambda job: job["status"] == "processing")
+        person.post(f"/api/jobs/{job_id}/cancel", 200)
+        person.close()
+
+
+def test_a_signal_during_the_start_ends_it_with_status_0(tmp_path: Path) -> None:
+    for number in (signal.SIGHUP, signal.SIGTERM):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "mediaconvert.cli.main", "serve", "--port", "0"],
+            cwd=tmp_path,
+            env=clean_environment(PYTHONPATH=str(ROOT)),
+            stderr=subprocess.DEVNULL,
+        )
+        # The lock is the first thing that a start takes; the port is the last.
+        _wait_for_lock(tmp_path / "data", process.pid)
+        process.send_signal(number)
+        if number == signal.SIGHUP:
+            process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+
+
+def _wait_for_lock(data: Path, pid: int) -> None:
+    lock = data / "catalog.lock"
+    wait_until(lambda: lock.exists() and lock.read_text() == f"{pid}\n", "the start has begun")
+
+
+@contextmanager
+def locked(database: Path) -> Iterator[None]:
+    """Another program holds SQLite's lock."""
+    other = sqlite3.connect(database, isolation_level=None)
+    try:
+        other.execute("begin exclusive")
+        yield
+    finally:
+        other.close()
+
+
+def test_while_another_program_locks_the_catalog_requests_are_refused_and_jobs_wait(
+    tmp_path: Path,
+) -> None:
+    with run_program(tmp_path) as program:
+        person = Person(program.url)
+        person.save_pipeline("image-resize")
+        person.upload("kept.bin", b"kept")
+        with locked(tmp_path / "data/catalog.db"):
+            assert person.read("kept.bin") == b"kept"
+            assert httpx.get(f"{program.url}/health").status_code == 200
+            assert httpx.get(f"{program.url}/ready", timeout=60).status_code == 503
+            url = person.s3.generate_presigned_url(
+                "put_object", Params={"Bucket": person.bucket, "Key": "refused.bin"}
+            )
+            refused = httpx.put(url, content=b"x" * 1000, timeout=60)
+            assert refused.status_code == 503
+            assert int(refused.headers["retry-after"]) >= 1
+            assert "ServiceUnavailable" in refused.text
+        assert person.keys_below("") == ["kept.bin"]
+        job_id = person.upload("p.jpg", PHOTO, "image-resize")
+        assert job_id is not None
         assert person.wait_for_job(job_id)["status"] == "completed"
         person.close()
