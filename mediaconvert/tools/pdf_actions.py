@@ -11,6 +11,7 @@ import json
 import math
 import os
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from typing import BinaryIO
 
 import pypdfium2
@@ -29,10 +30,20 @@ _ERROR_PASSWORD, _ERROR_SECURITY = 4, 5
 _MAX_PIECES = 200_000
 
 
+@contextmanager
+def _page_readable(number: int) -> Iterator[None]:
+    """What PDFium says of a broken page is the file's fault, not ours."""
+    try:
+        yield
+    except pypdfium2.PdfiumError as error:
+        raise Refused("broken_file", f"page {number} of the PDF cannot be read: {error}") from error
+
+
 def probe(task: Task) -> dict[str, object]:
     """Number of pages and size of the first, in points."""
     document = _open(task)
-    width, height = document.get_page_size(0)
+    with _page_readable(1):
+        width, height = document.get_page_size(0)
     return {"pages": len(document), "width": _whole(width), "height": _whole(height)}
 
 
@@ -41,19 +52,22 @@ def render_page(task: Task) -> dict[str, object]:
     document = _open(task)
     number = as_int(task.params, "page") or 1
     _check_page(number, len(document))
-    document.init_forms()
-    page = document[number - 1]
-    width, height = page.get_size()
-    if not (width > 0 and height > 0 and math.isfinite(width * height)):
+    with _page_readable(number):
+        document.init_forms()
+        page = document[number - 1]
+        width, height = page.get_size()
+    # Less than a thousandth of a point is none.
+    if not (min(width, height) >= 0.001 and math.isfinite(width * height)):
         raise Refused("broken_file", f"page {number} of the PDF has no size")
     form = as_text(task.params, "format", "jpeg")
     section = task.section("resize")
-    if section is None:
-        dpi = as_int(task.params, "dpi") or _DEFAULT_DPI
-        scale = (dpi / _POINTS_PER_INCH, dpi / _POINTS_PER_INCH)
-        image = _draw(task, page, scale)
-    else:
-        image = _draw_resized(task, page, parse_resize({**section, "upscale": True}), form)
+    with _page_readable(number):
+        if section is None:
+            dpi = as_int(task.params, "dpi") or _DEFAULT_DPI
+            scale = (dpi / _POINTS_PER_INCH, dpi / _POINTS_PER_INCH)
+            image = _draw(task, page, scale)
+        else:
+            image = _draw_resized(task, page, parse_resize({**section, "upscale": True}), form)
     return write_image(task, image, form) | {"page": number}
 
 
@@ -185,19 +199,14 @@ def _wanted(task: Task, pages: int) -> Iterator[int]:
 
 
 def _page_text(document: pypdfium2.PdfDocument, number: int, *, layout: bool) -> str:
-    page = document[number - 1]
-    try:
-        text_page = page.get_textpage()
-        try:
-            if layout:
-                return lay_out(_pieces(text_page), page.get_width())
-            text = text_page.get_text_bounded()
-        finally:
-            text_page.close()
-    except pypdfium2.PdfiumError as error:
-        raise Refused("broken_file", f"page {number} of the PDF cannot be read: {error}") from error
-    finally:
-        page.close()
+    with (
+        _page_readable(number),
+        closing(document[number - 1]) as page,
+        closing(page.get_textpage()) as text_page,
+    ):
+        if layout:
+            return lay_out(_pieces(text_page), page.get_width())
+        text = text_page.get_text_bounded()
     return "\n".join(line.rstrip() for line in _clean(text).splitlines()).strip("\n")
 
 

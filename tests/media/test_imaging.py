@@ -329,6 +329,31 @@ async def test_a_page_that_is_not_there_is_named(
             await run(toolbox, action, params, source, tmp_path / f"{action}.out")
 
 
+@pytest.mark.parametrize(
+    ("whole", "broken"),
+    [(b"[4 0 R 6 0 R 8 0 R]", b"[2 0 R 2 0 R 2 0 R]"), (b"/Type /Page /", b"/Type /Pagx /")],
+    ids=["a tree that is its own branch", "no pages but other objects"],
+)
+async def test_a_broken_page_is_the_files_fault(
+    toolbox: Toolbox, samples: Samples, tmp_path: Path, whole: bytes, broken: bytes
+) -> None:
+    assert whole in LETTER
+    source = samples.write("broken.pdf", LETTER.replace(whole, broken))
+    for action, params in (("pdf_page", {"page": 2, "format": "png"}), ("pdf_text", {})):
+        with pytest.raises(MediaInputError) as raised:
+            await run(toolbox, action, params, source, tmp_path / f"{action}.out")
+        assert raised.value.code == "broken_file"
+
+
+async def test_a_page_thinner_than_anything_has_no_size(
+    toolbox: Toolbox, samples: Samples, tmp_path: Path
+) -> None:
+    thin = LETTER.replace(b"[0 0 595 842]", b"[0 0 .00001 9]")
+    params = {"page": 1, "format": "png", "resize": box("fit")}
+    with pytest.raises(MediaInputError, match="page 1 of the PDF has no size"):
+        await run(toolbox, "pdf_page", params, samples.write("thin.pdf", thin), tmp_path / "0.png")
+
+
 async def test_many_pictures_at_once_all_come_out(toolbox: Toolbox, tmp_path: Path) -> None:
     async def one(number: int) -> None:
         out = tmp_path / f"{number}.jpg"
