@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 import pytest
 import trio
 
-from mediaconvert.api.rest.bodies import LARGE_BODIES, SMALL_BODY_BYTES
+from mediaconvert.api.rest.bodies import LARGE_BODIES_OF_ONE_USER, SMALL_BODY_BYTES
 from tests.rest.service import Person, Service
 
 LARGE = b" " * (SMALL_BODY_BYTES + 1)
@@ -38,7 +38,7 @@ async def test_a_large_body_with_a_token_is_taken_in(service: Service, person: P
 
 
 async def test_large_bodies_at_once_have_a_limit_that_ends_with_them(
-    service: Service, person: Person
+    service: Service, person: Person, stranger: Person
 ) -> None:
     host, _, port = service.url.removeprefix("http://").rpartition(":")
     head = (
@@ -47,7 +47,7 @@ async def test_large_bodies_at_once_have_a_limit_that_ends_with_them(
     )
     with trio.fail_after(60):
         async with AsyncExitStack() as stack:
-            for _ in range(LARGE_BODIES):
+            for _ in range(LARGE_BODIES_OF_ONE_USER):
                 stream = await stack.enter_async_context(
                     await trio.open_tcp_stream(host, int(port))
                 )
@@ -56,5 +56,7 @@ async def test_large_bodies_at_once_have_a_limit_that_ends_with_them(
                 pass
             small = await person.http.post("/api/pipelines", content=b"{}")
             assert small.status_code == 400
+            others = await stranger.http.post("/api/pipelines", content=LARGE)
+            assert others.status_code == 400
         while (await person.http.post("/api/pipelines", content=LARGE)).status_code != 400:
             pass

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import select
 import zlib
 from base64 import b64encode
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
 
+from mediaconvert.api.s3.app import LARGE_DOCUMENTS_OF_ONE_USER
 from mediaconvert.settings import S3Settings, ServerSettings
 from tests.s3.signing import Signer, read_answer
 from tests.serving import Served, serving
@@ -97,11 +100,25 @@ def test_an_aborted_body_leaves_no_blob_and_no_object(
     assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
 
 
-def test_object_attributes_that_name_none_are_refused(
-    signer: Signer, s3: Any, bucket: str
-) -> None:
+def test_object_attributes_that_name_none_are_refused(signer: Signer, s3: Any, bucket: str) -> None:
     s3.put_object(Bucket=bucket, Key="k", Body=b"x")
     assert signer.error("GET", f"/{bucket}/k?attributes") == (400, "InvalidArgument")
+
+
+def test_one_user_cannot_fill_the_memory_with_documents(
+    served: Served, signer: Signer, s3: Any, bucket: str
+) -> None:
+    large = {"Content-Length": "8000000", "Content-MD5": b64encode(bytes(16)).decode()}
+    head = signer.head("POST", f"/{bucket}?delete", large, payload="UNSIGNED-PAYLOAD")
+    with ExitStack() as stack:
+        waiting = [
+            stack.enter_context(served.connect()) for _ in range(LARGE_DOCUMENTS_OF_ONE_USER + 1)
+        ]
+        for connection in waiting:
+            connection.sendall(head + b" " * 100_000)
+        answered, _, _ = select.select(waiting, [], [], 20)
+        assert [read_answer(connection).status for connection in answered] == [503]
+        s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": "small"}]})
 
 
 def test_a_put_without_a_length_is_refused(signer: Signer, bucket: str) -> None:

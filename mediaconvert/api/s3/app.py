@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import trio
 
+from mediaconvert.api.places import Places
 from mediaconvert.api.s3.auth import Authenticator
 from mediaconvert.api.s3.dispatch import Dispatcher
 from mediaconvert.api.s3.request import Services
@@ -11,6 +12,10 @@ from mediaconvert.intake import Intake
 from mediaconvert.ports.blobs import BlobStore
 from mediaconvert.ports.catalog import Catalog
 from mediaconvert.settings import Settings
+
+LARGE_DOCUMENTS = 16
+"""16 x 8 MiB: at most 128 MiB of documents that are still coming."""
+LARGE_DOCUMENTS_OF_ONE_USER = 8
 
 
 def make_s3_app(
@@ -23,4 +28,5 @@ def make_s3_app(
 ) -> Dispatcher:
     """The application of the S3 door. `authenticator.run` is the caller's to start."""
     slots = trio.Semaphore(settings.server.max_uploads)
-    return Dispatcher(Services(intake, catalog, blobs, settings, slots), authenticator)
+    places = Places(LARGE_DOCUMENTS, of_one_user=LARGE_DOCUMENTS_OF_ONE_USER)
+    return Dispatcher(Services(intake, catalog, blobs, settings, slots, places), authenticator)

@@ -22,7 +22,9 @@ async def complete_multipart_upload(services: Services, request: S3Request) -> R
     kind = headers.get("x-amz-checksum-type")
     size = parse_object_size(headers)
     # x-amz-checksum-* speaks of the object here, not of this document.
-    listed = read_complete(await read_document(request, MAX_BODY_BYTES, has_checksum=False))
+    listed = read_complete(
+        await read_document(services, request, MAX_BODY_BYTES, has_checksum=False)
+    )
     committed = await services.intake.complete_upload(
         request.ref,
         request.key,

@@ -28,7 +28,7 @@ async def delete_object(services: Services, request: S3Request) -> Response:
 
 async def delete_objects(services: Services, request: S3Request) -> Response:
     """S3 API: DeleteObjects. All keys in one transaction; each answers for itself."""
-    body = await read_document(request, MAX_BODY_BYTES, needs_digest=True)
+    body = await read_document(services, request, MAX_BODY_BYTES, needs_digest=True)
     wanted = read_delete(body)
     keys = [
         (e.key, Conditions(if_match=None if e.etag is None else (e.etag,)))

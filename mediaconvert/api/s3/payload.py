@@ -7,6 +7,7 @@ no body. The bytes are proven only when the iteration has come to its end.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
+from contextlib import ExitStack
 
 from mediaconvert.api.body import RequestBody
 from mediaconvert.api.s3.chunked import ChunkedDecoder
@@ -18,7 +19,7 @@ from mediaconvert.api.s3.integrity import (
     parse_decoded_length,
     parse_trailing_checksum,
 )
-from mediaconvert.api.s3.request import S3Request
+from mediaconvert.api.s3.request import S3Request, Services
 from mediaconvert.digests import Digests
 from mediaconvert.errors import BodyTooLarge
 from mediaconvert.model import Checksum
@@ -99,10 +100,19 @@ def _content_length(headers: Mapping[str, str], body: RequestBody) -> int:
     return body.declared_length
 
 
+SMALL_DOCUMENT_BYTES = 64 << 10
+"""1,000 connections x 64 KiB: at most 64 MiB."""
+
+
 async def read_document(
-    request: S3Request, limit: int, *, needs_digest: bool = False, has_checksum: bool = True
+    services: Services,
+    request: S3Request,
+    limit: int,
+    *,
+    needs_digest: bool = False,
+    has_checksum: bool = True,
 ) -> bytes:
-    """A small body whole, compared with all that was declared of it. With `needs_digest` one
+    """A document whole, compared with all that was declared of it. With `needs_digest` one
     of Content-MD5 and x-amz-checksum-* must be there (S3 API: DeleteObjects)."""
     payload = Payload(request, limit=limit, has_checksum=has_checksum)
     declared = payload.declared
@@ -114,8 +124,11 @@ async def read_document(
     algorithms = (declared.algorithm,) if declared.algorithm else ()
     digests = Digests(algorithms, payload_sha256=declared.sha256 is not None)
     pieces = []
-    async for piece in payload.pieces():
-        digests.update(piece)
-        pieces.append(piece)
+    with ExitStack() as place:
+        if declared.size > SMALL_DOCUMENT_BYTES:
+            place.enter_context(services.document_places.taken_by(request.user_id))
+        async for piece in payload.pieces():
+            digests.update(piece)
+            pieces.append(piece)
     verify(payload, digests)
     return b"".join(pieces)

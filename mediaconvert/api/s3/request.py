@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import trio
 
 from mediaconvert.api.body import RequestBody
+from mediaconvert.api.places import Places
 from mediaconvert.api.s3.auth import Authenticated
 from mediaconvert.api.s3.errors import S3Error, invalid_argument
 from mediaconvert.intake import Intake
@@ -30,6 +31,7 @@ class Services:
     blobs: BlobStore
     settings: Settings
     upload_slots: trio.Semaphore
+    document_places: Places
 
     @asynccontextmanager
     async def upload_slot(self) -> AsyncIterator[None]:
