@@ -24,12 +24,18 @@ from mediaconvert.tools.process import (
     ResourceLimits,
     Tail,
     close_all,
+    cpu_seconds,
     open_pipes,
     read_pipe,
 )
 from mediaconvert.tools.sandbox import Confined
 
 _WATCH_SECONDS = 0.5
+_WORKING_SHARE = 0.01
+"""Of the stall limit: with less processor time than this a tool has not worked in that time.
+Reporting twice a second takes a hundredth of it."""
+_PATIENCE = 10
+"""So many times the stall limit may pass without progress while the tool computes."""
 _DRAIN_SECONDS = 2.0
 """A dead tree's pipes are at their end; this bounds what should not be possible."""
 _STDOUT_BYTES = 4 << 20
@@ -136,6 +142,8 @@ class _Watch:
         self._parser = ProgressParser()
         self._lived_at = trio.current_time()
         self._seen: tuple[object, object] = (None, None)
+        self._worked_at = self._lived_at
+        self._used = 0.0
         self.last_report: Report | None = None
         self.stopped: Stop | None = None
 
@@ -152,10 +160,10 @@ class _Watch:
         end = trio.current_time() + self._run.wall_seconds
         while self.stopped is None:
             await trio.sleep(max(min(_WATCH_SECONDS, end - trio.current_time()), 0.01))
-            self.stopped = await self._breach(end)
+            self.stopped = await self._breach(child, end)
         await child.kill()
 
-    async def _breach(self, end: float) -> Stop | None:
+    async def _breach(self, child: Child, end: float) -> Stop | None:
         limits = self._run.limits
         if self._run.job.out_dir is not None:
             size, changed = await trio.to_thread.run_sync(_measure, self._run.job.out_dir)
@@ -168,9 +176,21 @@ class _Watch:
         now = trio.current_time()
         if now >= end:
             return Stop.WALL
-        if self._run.progress_fds is not None and now - self._lived_at >= limits.stall_seconds:
+        if self._run.progress_fds is not None and await self._is_stalled(child, now):
             return Stop.STALL
         return None
+
+    async def _is_stalled(self, child: Child, now: float) -> bool:
+        """No progress, and no work either: a slow encoder takes minutes over a large frame, and
+        longer where the machine is busy, but it computes all the while. What computes for ever
+        is stopped as well, much later."""
+        stall_seconds = self._run.limits.stall_seconds
+        if child.pid is not None:
+            used = await trio.to_thread.run_sync(cpu_seconds, child.pid)
+            if used - self._used >= _WORKING_SHARE * stall_seconds:
+                self._used, self._worked_at = used, now
+        is_idle = now - max(self._lived_at, self._worked_at) >= stall_seconds
+        return is_idle or now - self._lived_at >= _PATIENCE * stall_seconds
 
 
 def _measure(folder: Path) -> tuple[int, int]:

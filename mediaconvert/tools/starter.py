@@ -104,6 +104,9 @@ class _Starter:
         for fd in fds:
             os.close(fd)
         self._running[pid] = message["start"]
+        with contextlib.suppress(ConnectionError):  # noticed by the next message
+            told = {"started": message["start"], "pid": pid}
+            self._control.send(json.dumps(told).encode())
         return True
 
     def bury(self) -> bool:
