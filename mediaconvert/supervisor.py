@@ -123,7 +123,13 @@ class _Tree:
         self._reload = reload
         self._announce = announce
         self._task_status = task_status
-        self._janitor = Janitor(backends.catalog, backends.blobs, backends.notices, settings)
+        self._janitor = Janitor(
+            backends.catalog,
+            backends.blobs,
+            backends.notices,
+            settings,
+            embedded=backends.is_embedded,
+        )
         self._pool = (
             None
             if tools is None

@@ -296,11 +296,12 @@ class Queue(Protocol):
         """Back to pending at once, without losing an attempt (shutdown)."""
 
     async def recover(
-        self, *, all_running: bool, by: TriggeredBy, message: str
+        self, *, all_running: bool, by: TriggeredBy, message: str, is_crash: bool = True
     ) -> tuple[JobId, ...]:
         """Back to pending: every processing job whose lease has run out, or, with
         `all_running` (an embedded start, which holds the only lock), every one. Counts as a
-        crash; a job with more than two crashes fails as `poison` instead."""
+        crash unless `is_crash` is false, when the worker is known to live; a job with more than
+        two crashes fails as `poison` instead."""
 
 
 class Housekeeping(Protocol):

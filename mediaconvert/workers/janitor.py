@@ -37,8 +37,16 @@ class Janitor:
     many things it dealt with; they raise Unavailable."""
 
     def __init__(
-        self, catalog: Catalog, blobs: BlobStore, notices: Notices, settings: Settings
+        self,
+        catalog: Catalog,
+        blobs: BlobStore,
+        notices: Notices,
+        settings: Settings,
+        *,
+        embedded: bool = False,
     ) -> None:
+        """`embedded`: this process alone holds the catalog, so no lease is a dead worker's."""
+        self._embedded = embedded
         self._queue = catalog.queue
         self._house = catalog.housekeeping
         self._blobs = blobs
@@ -66,7 +74,11 @@ class Janitor:
     async def sweep_leases(self) -> int:
         """Jobs whose worker fell silent go back to the queue."""
         back = await self._queue.recover(
-            all_running=False, by=TriggeredBy.SYSTEM, message="the worker's lease ran out"
+            all_running=False,
+            by=TriggeredBy.SYSTEM,
+            message="the worker's lease ran out",
+            # This very process was suspended, or could not write: no fault of the job's.
+            is_crash=not self._embedded,
         )
         for job_id in back:
             log.warning("took back a job whose lease ran out", extra={"fields": {"job": job_id}})

@@ -351,6 +351,18 @@ async def test_only_run_out_leases_are_recovered_unless_all_are_meant(world: Wor
     ]
 
 
+async def test_a_lease_that_a_living_worker_let_run_out_is_never_poison(world: World) -> None:
+    job_id, _ = await _one(world)
+    by = TriggeredBy.SYSTEM
+    for _attempt in range(5):
+        (job,) = await world.catalog.queue.claim("worker", 1, -1)
+        assert (job.id, job.crashes) == (job_id, 0)
+        back = await world.catalog.queue.recover(
+            all_running=False, by=by, message="Suspended.", is_crash=False
+        )
+        assert back == (job_id,)
+
+
 async def test_a_job_that_ends_three_workers_is_poison(world: World) -> None:
     ref = await world.owner()
     source = blob()

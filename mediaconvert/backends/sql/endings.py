@@ -85,12 +85,14 @@ async def end_as_failed(conn: Connection, job: Row, failure: JobFailure) -> None
     await purge_unread(conn, job["source_id"])
 
 
-async def give_up_or_requeue(conn: Connection, job: Row, by: TriggeredBy, message: str) -> bool:
-    """After its worker died: back to pending, or failed as `poison` when that was once too
-    often. Whether it is pending again."""
-    crashes = job["crashes"] + 1
-    if crashes <= MAX_CRASHES:
-        await conn.execute("job_recover", job["id"])
+async def give_up_or_requeue(
+    conn: Connection, job: Row, by: TriggeredBy, message: str, *, is_crash: bool
+) -> bool:
+    """After its worker died, or lost it: back to pending, or failed as `poison` when it ended
+    one worker too many. Whether it is pending again."""
+    crashes = job["crashes"] + int(is_crash)
+    if crashes <= MAX_CRASHES or not is_crash:
+        await conn.execute("job_recover", job["id"], int(is_crash))
         await note_transition(conn, job["id"], JobStatus.PROCESSING, by, message)
         return True
     error = (

@@ -122,7 +122,7 @@ class SqlQueue:
         return await self._driver.write(body)
 
     async def recover(
-        self, *, all_running: bool, by: TriggeredBy, message: str
+        self, *, all_running: bool, by: TriggeredBy, message: str, is_crash: bool = True
     ) -> tuple[JobId, ...]:
         """As the port says; answers those that are pending again."""
 
@@ -132,9 +132,11 @@ class SqlQueue:
                 if all_running
                 else await conn.fetch("jobs_expired", await conn.now_us())
             )
-            return tuple(
-                [row["id"] for row in found if await give_up_or_requeue(conn, row, by, message)]
-            )
+            back = []
+            for row in found:
+                if await give_up_or_requeue(conn, row, by, message, is_crash=is_crash):
+                    back.append(row["id"])
+            return tuple(back)
 
         return await self._driver.write(body)
 

@@ -109,7 +109,7 @@ order by lease_until, id;
 select id, source_id, crashes from jobs where status = 'processing' order by id;
 
 -- name: job_recover
-update jobs set status = 'pending', available_at = created_at, crashes = crashes + 1,
+update jobs set status = 'pending', available_at = created_at, crashes = crashes + $2,
   progress = 0, eta_seconds = null, steps = '[]', started_at = null,
   worker_id = null, lease_token = null, lease_until = null
 where id = $1 and status = 'processing';
