@@ -56,6 +56,14 @@ def test_control_characters_may_come_raw_or_as_references(character):
         assert read_delete(body).entries[0].key == f"a{wanted}b"
 
 
+@pytest.mark.parametrize("character", "\ufffe\uffff")
+def test_a_key_with_a_non_character_does_not_spoil_the_batch_that_deletes_it(character):
+    number = ord(character)
+    for written in (character, f"&#{number};", f"&#x{number:X};"):
+        body = f"<Delete><Object><Key>a{written}b</Key></Object></Delete>".encode()
+        assert [e.key for e in read_delete(body).entries] == [f"a{character}b"]
+
+
 def test_stand_ins_of_control_characters_are_not_taken_for_them():
     private = chr(0x10FE01)
     for body in (private, "&#x10FE01;", "&#1113601;"):

@@ -31,11 +31,11 @@ _OUR_NAMESPACES = ("", NAMESPACE, NAMESPACE.rstrip("/"), "http://doc.s3.amazonaw
 
 # XML 1.0 has no way to write these, as characters or as references; S3's keys have them, and
 # clients send them. The parser sees private characters of plane 16 in their place.
-_FORBIDDEN = "".join(map(chr, (*range(1, 9), 11, 12, *range(14, 32))))
+_FORBIDDEN = "".join(map(chr, (*range(1, 9), 11, 12, *range(14, 32), 0xFFFE, 0xFFFF)))
 _STAND_IN_BASE = 0x10_FE00
-_TO_STAND_IN = {ord(c): chr(_STAND_IN_BASE + ord(c)) for c in _FORBIDDEN}
-_FROM_STAND_IN = {_STAND_IN_BASE + ord(c): c for c in _FORBIDDEN}
-_STAND_IN = re.compile(f"[{chr(_STAND_IN_BASE)}-{chr(_STAND_IN_BASE + 31)}]")
+_TO_STAND_IN = {ord(c): chr(_STAND_IN_BASE + n) for n, c in enumerate(_FORBIDDEN)}
+_FROM_STAND_IN = {ord(stand_in): chr(code) for code, stand_in in _TO_STAND_IN.items()}
+_STAND_IN = re.compile(f"[{''.join(_TO_STAND_IN.values())}]")
 _REFERENCE = re.compile(r"&#(?:x([0-9A-Fa-f]{1,8})|([0-9]{1,8}));")
 
 # Beside the mark-up: a carriage return would come back as a line feed, and what XML 1.0
@@ -203,7 +203,7 @@ def _escape_one(match: re.Match[str]) -> str:
 def printable(text: str) -> str:
     """The text with what XML 1.0 forbids replaced by U+FFFD: for messages and error
     documents, which must be readable by every parser."""
-    return re.sub(f"[{_FORBIDDEN}\0\ufffe\uffff\ud800-\udfff]", "\ufffd", text)
+    return re.sub(f"[{_FORBIDDEN}\0\ud800-\udfff]", "\ufffd", text)
 
 
 def url_encoded(text: str) -> str:
