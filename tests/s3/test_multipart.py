@@ -55,6 +55,13 @@ def test_upload_file_sends_a_large_file_in_parts(served: Served, s3: Any, bucket
     assert back.getvalue() == data
 
 
+def test_complete_tells_the_whole_address_of_the_object(s3: Any, bucket: str) -> None:
+    upload = Upload(s3, bucket, "a b/ü.bin")
+    upload.put(1, b"x")
+    wanted = f"{s3.meta.endpoint_url}/{bucket}/a%20b/%C3%BC.bin"
+    assert upload.complete()["Location"] == wanted
+
+
 def test_parts_become_one_object_in_their_order(s3: Any, bucket: str) -> None:
     pieces = [os.urandom(5 * MIB), os.urandom(5 * MIB + 3), b"tail"]
     upload = Upload(s3, bucket, Metadata={"m": "1"})

@@ -88,6 +88,8 @@ class Dispatcher:
             headers=headers,
             identity=identity,
             body=body,
+            scheme=scope["scheme"],
+            is_virtual_host=address.is_virtual_host,
         )
         return await route.handler(self._services, request)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote
-
 from mediaconvert.api.s3.documents import read_complete
 from mediaconvert.api.s3.headers import parse_conditions
 from mediaconvert.api.s3.integrity import parse_object_size, parse_whole_checksum
@@ -37,7 +35,7 @@ async def complete_multipart_upload(services: Services, request: S3Request) -> R
     )
     stored = committed.object
     children = [
-        Element("Location", f"/{request.bucket}/{quote(request.key)}"),
+        Element("Location", request.url),
         Element("Bucket", request.bucket),
         Element("Key", request.key),
         Element("ETag", f'"{stored.etag}"'),

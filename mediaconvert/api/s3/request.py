@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 import trio
 
@@ -67,6 +68,9 @@ class S3Request:
     """Names in lower case; of one that is repeated, the values joined by commas."""
     identity: Authenticated
     body: RequestBody = field(repr=False)
+    scheme: str = "http"
+    is_virtual_host: bool = False
+    """The bucket came from the Host header, not from the path."""
 
     @property
     def user_id(self) -> UserId:
@@ -75,6 +79,12 @@ class S3Request:
     @property
     def ref(self) -> BucketRef:
         return BucketRef(self.user_id, self.bucket)
+
+    @property
+    def url(self) -> str:
+        """The object's address as the client spells the host, without a query."""
+        bucket = "" if self.is_virtual_host else f"{self.bucket}/"
+        return f"{self.scheme}://{self.headers.get('host', '')}/{bucket}{quote(self.key)}"
 
     def number(self, name: str, default: int, *, minimum: int = 0, maximum: int = 2**31 - 1) -> int:
         """A query parameter that is a whole number. Raises InvalidArgument."""
