@@ -28,6 +28,7 @@ T = TypeVar("T")
 _OLDEST = (3, 37, 0)
 # Statements stop themselves at the deadline; what is longer hangs in the disk.
 _GRACE_SECONDS = 1.0
+_CLOSE_SECONDS = 5.0
 
 
 class SqliteDriver:
@@ -47,6 +48,7 @@ class SqliteDriver:
         self._readers = _Pool([Session(path, queries, is_writer=False) for _ in range(readers)])
         # Threads of its own: the default ones may all be busy writing blobs.
         self._threads = trio.CapacityLimiter(1 + readers)
+        self._is_closing = False
 
     async def write(self, body: Body[T]) -> T:
         """As Driver.write. Waiting for the writer can be cancelled; from then on it is
@@ -60,10 +62,10 @@ class SqliteDriver:
     async def _transact(self, pool: _Pool, body: Body[T]) -> T:
         session = await pool.take(self._deadline_seconds)
         return await self._in_thread(
-            lambda: session.transact(body, self._deadline_seconds), lambda: pool.put(session)
+            lambda: session.transact(body, self._deadline_seconds), session, pool
         )
 
-    async def _in_thread(self, work: Callable[[], T], release: Callable[[], None]) -> T:
+    async def _in_thread(self, work: Callable[[], T], session: Session, pool: _Pool) -> T:
         token = trio.lowlevel.current_trio_token()
 
         def run() -> T:
@@ -72,8 +74,10 @@ class SqliteDriver:
             finally:
                 # By the thread itself: when it hangs in the disk and is given up below, the
                 # session stays taken until the disk has answered.
+                if self._is_closing:
+                    session.close()
                 with contextlib.suppress(trio.RunFinishedError):
-                    token.run_sync_soon(release)
+                    token.run_sync_soon(pool.put, session)
 
         limit = trio.current_time() + self._deadline_seconds + _GRACE_SECONDS
         with trio.CancelScope(shield=True, deadline=limit):
@@ -98,9 +102,10 @@ class SqliteDriver:
             self._writers.put(session)
 
     async def close(self) -> None:
-        """Close what is idle or becomes so within the deadline; what hangs in the disk is
-        left to the end of the process."""
-        with trio.CancelScope(shield=True, deadline=trio.current_time() + self._deadline_seconds):
+        """Close what is idle or becomes so within 5 s; what hangs in the disk is
+        closed by its own thread when it comes back."""
+        self._is_closing = True
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + _CLOSE_SECONDS):
             for pool in (self._readers, self._writers):
                 for _ in range(pool.size):
                     session = await pool.take(math.inf)
