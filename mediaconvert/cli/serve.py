@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import signal
 import sys
 from functools import partial
@@ -20,6 +21,7 @@ def run(arguments: argparse.Namespace) -> int:
     configuration = load_configuration(arguments)
     logs.configure(configuration.settings.logging)
     _take_signals()
+    _raise_file_limit()
     trio.run(
         partial(
             supervise,
@@ -38,6 +40,13 @@ def _take_signals() -> None:
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     # A handler and not SIG_IGN, which children would inherit.
     signal.signal(signal.SIGHUP, lambda *_: None)
+
+
+def _raise_file_limit() -> None:
+    """All the descriptors that we may have: the usual 1,024 are for programs that call select(),
+    and fewer than `server.max_connections` with a file each."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _announce(running: Running) -> None:

@@ -82,3 +82,30 @@ def test_a_disk_that_fills_up_while_jobs_wait_delays_them_and_no_more(tmp_path: 
             history = person.get(f"/api/jobs/{job_id}/history")["history"]
             assert [row["to_status"] for row in history].count("completed") == 1
         person.close()
+
+
+def test_a_blob_store_that_turns_read_only_refuses_uploads_and_takes_them_again(
+    tmp_path: Path,
+) -> None:
+    settings = {"MEDIACONVERT_WORKERS__RETRY_BASE_SECONDS": "0.2"}
+    with on_own_disk(tmp_path, "96m", **settings) as (program, _):
+        person = Person(program.url)
+        person.save_pipeline("image-resize")
+        person.upload("kept.bin", b"kept")
+        inside = ["nsenter", "-t", str(program.process.pid), "-U", "-m", "--preserve-credentials"]
+        blobs = str(tmp_path.resolve() / "data/blobs")
+        # A mount of its own over the folder: the catalog beside it goes on being written.
+        read_only = f'mount --bind "{blobs}" "{blobs}" && mount -o remount,bind,ro "{blobs}"'
+        subprocess.run([*inside, "sh", "-c", read_only], check=True)
+        with pytest.raises(ClientError) as refused:
+            person.upload("refused.bin", b"x" * 1000)
+        assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 503
+        # What needs no new bytes goes on.
+        copy = {"Bucket": person.bucket, "Key": "kept.bin"}
+        person.s3.copy_object(Bucket=person.bucket, Key="copy.bin", CopySource=copy)
+        assert person.read("copy.bin") == b"kept"
+        subprocess.run([*inside, "umount", blobs], check=True)
+        job_id = person.upload("p.jpg", PHOTO, "image-resize")
+        assert job_id is not None
+        assert person.wait_for_job(job_id)["status"] == "completed"
+        person.close()
