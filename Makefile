@@ -33,7 +33,7 @@ $(DEV): packaging/requirements-dev.txt $(READY)
 	@touch $@
 
 $(CLIENT): packaging/requirements-clients.txt
-	@echo "installing the aws cli, which the tests use, into .venv-clients"
+	@echo "installing the S3 clients that the tests use into .venv-clients"
 	@test -x .venv-clients/bin/python || $(PYTHON) -m venv .venv-clients
 	@.venv-clients/bin/python $(PIP) install --require-hashes -r packaging/requirements-clients.txt
 	@touch $@
