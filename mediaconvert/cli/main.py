@@ -7,6 +7,7 @@ No command's work is done here; heavy imports wait until their command runs, so 
 from __future__ import annotations
 
 import argparse
+import platform
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -98,6 +99,9 @@ def run_command(arguments: argparse.Namespace) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status: 0 done, 1 refused or failed with a sentence, 2 wrong usage."""
     arguments = build_parser().parse_args(argv)
+    if (machine := (platform.system(), platform.machine())) != ("Linux", "x86_64"):
+        print(f"mediaconvert runs on Linux x86-64; this is {' '.join(machine)}", file=sys.stderr)
+        return 1
     try:
         return run_command(arguments)
     except _SENTENCES as error:
