@@ -40,11 +40,19 @@ class Door(Enum):
     S3 = "s3"
 
 
-def door_of(raw_path: bytes, host: bytes | None = None, domain: str = "") -> Door:
+def door_of(
+    raw_path: bytes,
+    host: bytes | None = None,
+    domain: str = "",
+    authorization: bytes | None = None,
+) -> Door:
     """The door for a path as it came over the wire (without query).
 
-    A virtual-host style Host (`bucket.domain`) is always S3; else the first segment decides,
-    percent-decoded once as Quart's router will."""
+    A virtual-host style Host (`bucket.domain`) is always S3, and so is what is signed as S3
+    signs: an S3 client that asks for a reserved name is told so in its own words. Else the
+    first segment decides, percent-decoded once as Quart's router will."""
+    if authorization is not None and authorization.startswith((b"AWS4-", b"AWS ")):
+        return Door.S3
     if domain and host is not None:
         name = host.decode("latin-1").rsplit(":", 1)[0].lower()
         if name.endswith("." + domain.lower()):

@@ -74,7 +74,12 @@ class Gateway:
             await self._apps[Door.REST](scope, receive, send)
             return
         assert scope["type"] == "http"  # the server upgrades nothing
-        door = door_of(scope["raw_path"], header(scope, b"host"), self._domain)
+        door = door_of(
+            scope["raw_path"],
+            header(scope, b"host"),
+            self._domain,
+            header(scope, b"authorization"),
+        )
         state = scope.setdefault("state", {})
         record = AccessRecord(scope, door, state.setdefault("request_id", new_request_id()))
         refusal = self._refusal(door, scope["raw_path"])

@@ -133,6 +133,11 @@ def test_mb_ls_and_rb(aws: Cli, person: Person) -> None:
     assert name not in aws("s3", "ls")
 
 
+def test_a_bucket_cannot_have_the_name_of_a_part_of_the_api(aws: Cli) -> None:
+    for name in ("api", "health", "docs"):
+        assert "InvalidBucketName" in aws("s3api", "create-bucket", "--bucket", name, fails=True)
+
+
 def test_ls_shows_folders(aws: Cli, person: Person) -> None:
     for key in ("a/1", "a/2", "b/1", "top"):
         person.s3.put_object(Bucket=person.bucket, Key=key, Body=b"12345")
