@@ -143,6 +143,8 @@ class ImageServer:
             profile=Profile.SERVER,
             read_only=(*readable, folder),
             environment=environment,
+            # It lives on from job to job: what one child left there the next would find.
+            tmp_bytes=0,
         )
 
     async def _one_life(self, job: Confined) -> None:

@@ -120,7 +120,7 @@ class Launcher:
             job,
             self.kind,
             directory=directory,
-            seccomp_program=seccomp.program(job.profile),
+            seccomp_program=seccomp.program(job.profile, sees_others=True),
         )
         argv = (str(job.executable.path), *job.arguments)
         return Start(argv, child_environment(job), fds, limits, directory, rules)

@@ -61,6 +61,7 @@ class Confined:
     """Further files and folders, at their own paths."""
     environment: Mapping[str, str] = field(default_factory=dict)
     tmp_bytes: int = 64 << 20
+    """Of a writable `/tmp`; 0 for none."""
 
     def visible(self) -> tuple[Path, ...]:
         """Everything read-only at its own path, each once."""
@@ -89,8 +90,8 @@ def bwrap_arguments(job: Confined, *, seccomp_fd: int) -> tuple[str, ...]:
         "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL",
         "--uid", _NOBODY, "--gid", _NOBODY, "--hostname", "sandbox", "--clearenv",
         "--seccomp", str(seccomp_fd),
-        "--size", str(job.tmp_bytes), "--tmpfs", "/tmp",
         "--dev", "/dev",
+        *(("--size", str(job.tmp_bytes), "--tmpfs") if job.tmp_bytes else ("--dir",)), "/tmp",
     ]  # fmt: skip
     for path in job.visible():
         arguments += ["--ro-bind", str(path), str(path)]

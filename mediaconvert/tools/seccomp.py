@@ -18,7 +18,7 @@ _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _OFFSET_NR, _OFFSET_ARCH, _OFFSET_ARG0, _OFFSET_ARG1 = 0, 4, 16, 24
 
-_CLONE, _CLONE3, _IOCTL = 56, 435, 16
+_CLONE, _CLONE3, _IOCTL, _TGKILL, _PRLIMIT = 56, 435, 16, 234, 302
 _CLONE_THREAD = 0x00010000
 # NEWNS NEWCGROUP NEWUTS NEWIPC NEWUSER NEWPID NEWNET, as `clone` takes them.
 _CLONE_NAMESPACES = 0x7E020000
@@ -40,12 +40,25 @@ _NEVER = {
     "adjtimex": 159, "personality": 135, "uselib": 134, "modify_ldt": 154, "vhangup": 153,
     "move_pages": 279, "migrate_pages": 256, "memfd_secret": 447, "lookup_dcookie": 212,
     "socket": 41, "connect": 42, "bind": 49, "listen": 50, "accept": 43, "accept4": 288,
+    # Shared memory and queues outlive who made them, and would be seen by the next job's child.
+    "shmget": 29, "shmat": 30, "semget": 64, "msgget": 68, "mq_open": 240,
+    # Landlock does not rule these: any file of the service's user would be open to them.
+    "chmod": 90, "fchmod": 91, "fchmodat": 268, "fchmodat2": 452, "chown": 92, "fchown": 93,
+    "lchown": 94, "fchownat": 260, "utime": 132, "utimes": 235, "futimesat": 261,
+    "utimensat": 280, "setxattr": 188, "lsetxattr": 189, "fsetxattr": 190, "setxattrat": 463,
+    "removexattr": 197, "lremovexattr": 198, "fremovexattr": 199, "removexattrat": 466,
+    "file_setattr": 469,
 }  # fmt: skip
 
 # Denied as well to a tool that needs no process beside itself. `setsid` and `setpgid` keep it
 # in the process group that is killed where there is no PID namespace.
 _NO_CHILDREN = {
     "fork": 57, "vfork": 58, "unshare": 272, "socketpair": 53, "setsid": 112, "setpgid": 109,
+    # Nothing to be done to others, where they can be seen: the service itself is one of them.
+    "kill": 62, "tkill": 200, "rt_sigqueueinfo": 129, "rt_tgsigqueueinfo": 297,
+    "pidfd_open": 434, "pidfd_send_signal": 424, "setpriority": 141, "ioprio_set": 251,
+    "sched_setparam": 142, "sched_setscheduler": 144, "sched_setaffinity": 203,
+    "sched_setattr": 314,
 }  # fmt: skip
 _NO_EXEC = {"execve": 59, "execveat": 322}
 
@@ -61,9 +74,13 @@ class Profile(Enum):
     """A child of the image server: as TOOL, and no exec either."""
 
 
-def program(profile: Profile) -> bytes:
-    """The filter as an array of `struct sock_filter`, in the machine's byte order."""
+def program(profile: Profile, *, sees_others: bool = False) -> bytes:
+    """The filter as an array of `struct sock_filter`, in the machine's byte order. Where there
+    is no PID namespace the child `sees_others`: then `abort` cannot signal either, and ends as
+    a segmentation fault instead."""
     denied = dict(_NEVER)
+    if sees_others:
+        denied["tgkill"] = _TGKILL
     if profile is not Profile.SERVER:
         denied |= _NO_CHILDREN
     if profile is Profile.WORKER:
@@ -97,6 +114,12 @@ def _argument_checks(profile: Profile) -> list[bytes]:
     if profile is Profile.SERVER:
         return lines
     lines += [
+        # One's own limits may be asked for and lowered; 0 is oneself.
+        _line(_EQUAL, _PRLIMIT, no=4),
+        _line(_LOAD, _OFFSET_ARG0),
+        _line(_EQUAL, 0, yes=1),
+        _line(_RETURN, _ERRNO | _EPERM),
+        _line(_RETURN, _ALLOW),
         _line(_EQUAL, _CLONE, no=4),
         _line(_LOAD, _OFFSET_ARG0),
         _line(_ANY_BIT, _CLONE_NAMESPACES, yes=1),

@@ -94,6 +94,40 @@ attempt("spawn", lambda: os.posix_spawn("/bin/true", ["true"], {{}}))
 
 
 @pytest.mark.parametrize("kind", EVERY_SANDBOX)
+async def test_other_processes_and_what_outlives_a_child_are_out_of_reach(
+    kind: SandboxKind, tmp_path: Path
+) -> None:
+    source, out_dir = tmp_path / "source", tmp_path / "out"
+    source.write_text("the film")
+    source.chmod(0o640)
+    out_dir.mkdir()
+    other = os.getpid()
+    script = f"""
+import resource
+attempt("signal", lambda: os.kill({other}, 0))
+attempt("queue-signal", lambda: call(129, {other}, 0, 0))
+attempt("thread-signal", lambda: call(234, {other}, {other}, 0))
+attempt("pidfd", lambda: os.pidfd_open({other}))
+attempt("limits", lambda: resource.prlimit({other}, resource.RLIMIT_NOFILE, (64, 64)))
+attempt("nice", lambda: os.setpriority(os.PRIO_PROCESS, {other}, 19))
+attempt("cores", lambda: os.sched_setaffinity({other}, [0]))
+attempt("shared-memory", lambda: call(29, 77, 4096, 0o1666))
+attempt("semaphore", lambda: call(64, 77, 1, 0o1666))
+attempt("queue", lambda: call(68, 77, 0o1666))
+attempt("mode", lambda: os.chmod("input", 0o777))
+attempt("mode-of-ours", lambda: os.chmod({str(source)!r}, 0o777))
+attempt("owner", lambda: os.chown("input", -1, -1))
+attempt("time", lambda: os.utime("input"))
+attempt("attribute", lambda: os.setxattr("out", "user.x", b"1"))
+attempt("own-limits", lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32)))
+"""
+    found = await results(kind, script, out_dir=out_dir, source=source)
+    assert {name for name, result in found.items() if result == "ok"} == {"own-limits"}
+    assert len(found) == 16
+    assert source.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("kind", EVERY_SANDBOX)
 async def test_nothing_of_ours_is_inherited(
     kind: SandboxKind,
 ) -> None:
@@ -113,7 +147,7 @@ print("environment", json.dumps(sorted(os.environ)))
 print("stdin", json.dumps(os.read(0, 10).decode()))
 import resource
 print("core", json.dumps(resource.getrlimit(resource.RLIMIT_CORE)))
-print("nice", json.dumps(os.nice(0)))
+print("nice", json.dumps(os.getpriority(os.PRIO_PROCESS, 0)))
 """
         found = await results(kind, script)
     finally:
@@ -132,14 +166,14 @@ async def test_bubblewrap_gives_a_namespace_of_its_own() -> None:
     script = """
 print("pid", os.getpid())
 print("uid", os.getuid())
-attempt("kill", lambda: os.kill(%d, 0))
+attempt("look", lambda: os.getpriority(os.PRIO_PROCESS, %d))
 print("host", os.uname().nodename)
 print("root", " ".join(os.listdir("/")))
 """ % os.getpid()  # noqa: UP031 (the script has braces)
     found = await results(SandboxKind.BUBBLEWRAP, script)
     assert int(found["pid"]) < 10
     assert found["uid"] == "65534"
-    assert found["kill"] == "ProcessLookupError"
+    assert found["look"] == "ProcessLookupError"
     assert found["host"] == "sandbox"
     # An interpreter may live below /root or /home: then that much of them is there.
     assert not set(found["root"].split()) & {"etc", "proc", "var", "sys"}
