@@ -17,6 +17,7 @@ from mediaconvert.api.s3.documents import (
 from mediaconvert.api.s3.errors import S3Error
 from mediaconvert.api.s3.xml import (
     MAX_BODY_BYTES,
+    MAX_ATTRIBUTES,
     MAX_DEPTH,
     NAMESPACE,
     Element,
@@ -137,6 +138,7 @@ EXTERNAL = b"""<?xml version="1.0"?><!DOCTYPE d [<!ENTITY x SYSTEM "file:///etc/
         EXTERNAL,
         "<Delete><Object><Key>a</Key></Object></Delete>".encode("utf-16"),
         b"<a>" * (MAX_DEPTH + 1) + b"</a>" * (MAX_DEPTH + 1),
+        b"<a " + b" ".join(b'x%d="1"' % n for n in range(MAX_ATTRIBUTES + 1)) + b"/>",
         b"<Delete>" + b"<Object><Key>a</Key></Object>" * 1001 + b"</Delete>",
         b"<Delete>" + b"<a/>" * 100_001 + b"</Delete>",
         b" " * (MAX_BODY_BYTES + 1),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import trio
-
 from mediaconvert.api.places import Places
 from mediaconvert.api.s3.auth import Authenticator
 from mediaconvert.api.s3.dispatch import Dispatcher
@@ -27,6 +25,7 @@ def make_s3_app(
     settings: Settings,
 ) -> Dispatcher:
     """The application of the S3 door. `authenticator.run` is the caller's to start."""
-    slots = trio.Semaphore(settings.server.max_uploads)
+    most = settings.server.max_uploads
+    uploads = Places(most, of_one_user=max(1, most * 3 // 4))
     places = Places(LARGE_DOCUMENTS, of_one_user=LARGE_DOCUMENTS_OF_ONE_USER)
-    return Dispatcher(Services(intake, catalog, blobs, settings, slots, places), authenticator)
+    return Dispatcher(Services(intake, catalog, blobs, settings, uploads, places), authenticator)

@@ -20,7 +20,7 @@ async def upload_part(services: Services, request: S3Request) -> Response:
     refuse_unsupported(request.headers)
     number = _part_number(request)
     body = Payload(request, limit=services.settings.s3.max_put_bytes)
-    async with services.upload_slot():
+    async with services.upload_slot(request.identity.user_id):
         part = await services.intake.put_part(
             request.ref, request.key, request.query["uploadId"], number, body
         )
@@ -34,7 +34,7 @@ async def upload_part_copy(services: Services, request: S3Request) -> Response:
     """S3 API: UploadPartCopy, with x-amz-copy-source-range."""
     refuse_unsupported(request.headers)
     source = copy_source(request)
-    async with services.upload_slot():
+    async with services.upload_slot(request.identity.user_id):
         part = await services.intake.copy_part(
             source,
             partial(_copied, request),

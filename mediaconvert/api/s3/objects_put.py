@@ -20,7 +20,7 @@ async def put_object(services: Services, request: S3Request) -> Response:
     headers = parse_object_headers(request.headers)
     conditions = parse_conditions(request.headers)
     body = Payload(request, limit=services.settings.s3.max_put_bytes)
-    async with services.upload_slot():
+    async with services.upload_slot(request.identity.user_id):
         committed = await services.intake.put_object(
             request.ref, request.key, headers, body, conditions
         )

@@ -6,16 +6,15 @@ Made by `dispatch.py`, read by the verbs. Nothing here reads a body or asks a ba
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from urllib.parse import quote
-
-import trio
 
 from mediaconvert.api.body import RequestBody
 from mediaconvert.api.places import Places
 from mediaconvert.api.s3.auth import Authenticated
 from mediaconvert.api.s3.errors import S3Error, invalid_argument
+from mediaconvert.errors import Unavailable
 from mediaconvert.intake import Intake
 from mediaconvert.model import BucketRef, UserId
 from mediaconvert.ports.blobs import BlobStore
@@ -31,25 +30,23 @@ class Services:
     catalog: Catalog
     blobs: BlobStore
     settings: Settings
-    upload_slots: trio.Semaphore
+    upload_places: Places
     document_places: Places
 
     @asynccontextmanager
-    async def upload_slot(self) -> AsyncIterator[None]:
-        """One of `server.max_uploads`. Raises SlowDown at once when all are taken."""
-        try:
-            self.upload_slots.acquire_nowait()
-        except trio.WouldBlock:
-            limit = self.settings.server.max_uploads
-            raise S3Error(
-                "SlowDown",
-                f"{limit} uploads are being received already; try again",
-                headers=[("retry-after", "1")],
-            ) from None
-        try:
+    async def upload_slot(self, user_id: UserId) -> AsyncIterator[None]:
+        """One of `server.max_uploads`, of which one user gets three in four. Raises SlowDown
+        at once when there is none."""
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(self.upload_places.taken_by(user_id))
+            except Unavailable:
+                raise S3Error(
+                    "SlowDown",
+                    "too many uploads are being received; try again",
+                    headers=[("retry-after", "1")],
+                ) from None
             yield
-        finally:
-            self.upload_slots.release()
 
 
 @dataclass(frozen=True, slots=True)

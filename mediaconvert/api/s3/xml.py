@@ -18,6 +18,8 @@ from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import DefusedXMLParser
 
 NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
+MAX_ATTRIBUTES = 8
+"""S3's own documents have one or two, `xsi:type` for a grantee."""
 MAX_DEPTH = 16
 """Deeper than any document of the S3 API."""
 MAX_ELEMENTS = 100_000
@@ -121,6 +123,8 @@ class _CappedBuilder(TreeBuilder):
         self._elements += 1
         if self._depth > MAX_DEPTH:
             raise ValueError(f"elements are nested more than {MAX_DEPTH} deep")
+        if len(attrs) > MAX_ATTRIBUTES:
+            raise ValueError(f"an element has more than {MAX_ATTRIBUTES} attributes")
         if self._elements > MAX_ELEMENTS:
             raise ValueError(f"there are more than {MAX_ELEMENTS} elements")
         return super().start(tag, attrs)
