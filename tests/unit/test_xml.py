@@ -16,8 +16,8 @@ from mediaconvert.api.s3.documents import (
 )
 from mediaconvert.api.s3.errors import S3Error
 from mediaconvert.api.s3.xml import (
-    MAX_BODY_BYTES,
     MAX_ATTRIBUTES,
+    MAX_BODY_BYTES,
     MAX_DEPTH,
     NAMESPACE,
     Element,
