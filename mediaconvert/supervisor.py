@@ -78,7 +78,10 @@ async def supervise(
         tools: Toolbox | None = None
         if settings.server.role != "api":
             slots = settings.workers.slots or os.cpu_count() or 1
-            tools = await stack.enter_async_context(open_toolbox(settings.tools, slots=slots))
+            scratch = settings.server.data_dir / "tools"
+            tools = await stack.enter_async_context(
+                open_toolbox(settings.tools, slots=slots, scratch=scratch)
+            )
         flusher = Flusher(backends.catalog.housekeeping, backends.analytics, settings.analytics)
         async with trio.open_nursery() as around:
             around.start_soon(flusher.run)
@@ -155,7 +158,8 @@ class _Tree:
                     self._front.metrics.watch_pool(self._pool)
                     self._pool.observe(self._front.metrics.job_ended)
                     await services.start(self._pool.run)
-                    services.start_soon(self._janitor.run)
+                # Whatever the role: blobs are deleted and parts put wherever the doors are open.
+                services.start_soon(self._janitor.run)
                 host, port = await services.start(partial(self._front.serve, close_port))
                 services.start_soon(_watchdog)
                 self._started(Running(host, port))

@@ -13,7 +13,6 @@ import json
 import logging
 import resource
 import socket
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,12 +80,19 @@ class ImageServer:
     """What the toolbox holds. `keep` must run for `call` to get anywhere."""
 
     def __init__(
-        self, launcher: Launcher, own: InternalCommand, settings: ToolSettings, slots: int
+        self,
+        launcher: Launcher,
+        own: InternalCommand,
+        settings: ToolSettings,
+        slots: int,
+        scratch: Path,
     ) -> None:
+        """`scratch` is an empty folder for what the server is shown of this installation."""
         self._launcher = launcher
         self._own = own
         self._settings = settings
         self._slots = trio.CapacityLimiter(slots)
+        self._scratch = scratch
         self._numbers = itertools.count(1)
         self._server: _Server | None = None
         self._changed = trio.Event()
@@ -95,9 +101,8 @@ class ImageServer:
 
     async def keep(self) -> None:
         """Start the server, and start it again whenever it dies. Ends only by cancellation."""
-        with tempfile.TemporaryDirectory(prefix="mediaconvert-python-") as folder:
-            job = await trio.to_thread.run_sync(self._confined, Path(folder))
-            await self._live_on(job)
+        job = await trio.to_thread.run_sync(self._confined, self._scratch)
+        await self._live_on(job)
 
     async def _live_on(self, job: Confined) -> None:
         failures = 0

@@ -9,10 +9,11 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import shutil
 import stat
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 import trio
@@ -50,11 +51,15 @@ _PICTURE_DEMUXERS = {"bmp": "bmp_pipe", "jxl": "jpegxl_pipe"}
 
 
 @asynccontextmanager
-async def open_toolbox(settings: ToolSettings, *, slots: int) -> AsyncIterator[Toolbox]:
+async def open_toolbox(
+    settings: ToolSettings, *, slots: int, scratch: Path | None = None
+) -> AsyncIterator[Toolbox]:
     """The toolbox, until the block is left; then no child is alive.
 
-    `slots` is how many pictures or documents are worked on at once. Raises StartupError when
-    ffmpeg or ffprobe is missing, or a sandbox is required and none works.
+    `slots` is how many pictures or documents are worked on at once. `scratch` is a folder of
+    the toolbox's own, emptied at the start, so that one killed process leaves no more than the
+    next takes away; None takes a temporary one. Raises StartupError when ffmpeg or ffprobe is
+    missing, the folder cannot be made, or a sandbox is required and none works.
     """
     found = await trio.to_thread.run_sync(find_tools, settings)
     if found.ffmpeg is None or found.ffprobe is None:
@@ -68,11 +73,33 @@ async def open_toolbox(settings: ToolSettings, *, slots: int) -> AsyncIterator[T
         starter = Starter(own)
         await run_in_background(stack, starter.keep)
         launcher, state = await find_sandbox(settings.sandbox, starter, found.bwrap)
-        images = ImageServer(launcher, own, settings, slots)
+        folder = stack.enter_context(_scratch(scratch))
+        images = ImageServer(launcher, own, settings, slots, folder)
         await run_in_background(stack, images.keep)
         builds = Builds(found, state, images)
         prober = Prober(launcher, found.ffprobe, found.ffmpeg, images)
         yield Toolbox(launcher, found.ffmpeg, images, prober, builds, state)
+
+
+@contextmanager
+def _scratch(folder: Path | None) -> Iterator[Path]:
+    made: Path | None = None
+    try:
+        if folder is None:
+            made = Path(tempfile.mkdtemp(prefix="mediaconvert-"))
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(0o700, parents=True)
+            made = folder
+    except OSError as error:
+        place = folder or tempfile.gettempdir()
+        raise StartupError(
+            f"no folder for the tools can be made in {place}: {error.strerror}; make room there"
+        ) from error
+    try:
+        yield made.absolute()
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
 
 
 async def run_in_background(stack: AsyncExitStack, task: Callable[[], Awaitable[None]]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -39,7 +40,8 @@ async def open_hostile(kind: SandboxKind) -> AsyncIterator[ImageServer]:
             real.environment,
             (*real.readable, script),
         )
-        images = ImageServer(launcher, own, ToolSettings(), 4)
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        images = ImageServer(launcher, own, ToolSettings(), 4, scratch)
         await run_in_background(stack, images.keep)
         yield images
 
