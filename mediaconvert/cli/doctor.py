@@ -16,6 +16,7 @@ import trio
 from mediaconvert import __version__
 from mediaconvert.cli.options import load_configuration
 from mediaconvert.errors import StartupError
+from mediaconvert.ports.tools import ToolInfo
 from mediaconvert.settings import Settings
 from mediaconvert.tools.toolbox import open_toolbox
 
@@ -103,13 +104,20 @@ async def _ask_tools(settings: Settings) -> list[Verdict]:
         for tool in await toolbox.describe():
             place = _short(Path(tool.path)) if tool.path else ""
             finding = f"{tool.version}  {place}"
-            needed = tool.name != "bubblewrap" or settings.tools.sandbox == "required"
-            level = OK if tool.is_usable else BAD if needed else WARN
-            verdicts.append(Verdict(level, tool.name, finding, tool.remedy))
+            verdicts.append(Verdict(_level(tool, settings), tool.name, finding, tool.remedy))
+            if tool.capabilities:
+                verdicts.append(Verdict(OK, "codecs", " ".join(tool.capabilities)))
         name, is_active, detail = toolbox.sandbox_state()
         level = OK if is_active else WARN
         verdicts.append(Verdict(level, "sandbox", f"{name}: {detail}" if detail else name))
     return verdicts
+
+
+def _level(tool: ToolInfo, settings: Settings) -> str:
+    """A build that lacks something works for what it has."""
+    if tool.is_usable:
+        return WARN if tool.remedy else OK
+    return WARN if tool.name == "bubblewrap" and settings.tools.sandbox != "required" else BAD
 
 
 def _short(path: Path) -> str:

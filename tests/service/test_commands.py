@@ -1,0 +1,112 @@
+"""The commands besides `serve`: what they print, and what they exit with."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.program import FILM, PHOTO, PIPELINES, ROOT, clean_environment
+
+
+def mediaconvert(
+    folder: Path, *arguments: object, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "mediaconvert.cli.main", *map(str, arguments)],
+        cwd=folder,
+        env=clean_environment(PYTHONPATH=str(ROOT), **environment),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_the_version_says_where_the_source_is(tmp_path: Path) -> None:
+    said = mediaconvert(tmp_path, "--version").stdout
+    assert "AGPL-3.0" in said and "https://" in said
+
+
+def test_doctor_finds_every_tool_well_and_changes_nothing(tmp_path: Path) -> None:
+    done = mediaconvert(tmp_path, "doctor")
+    assert done.returncode == 0, done.stdout + done.stderr
+    subjects = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("ok")]
+    for subject in ("ffmpeg", "codecs", "ffprobe", "libvips", "pdfium", "sandbox", "disk"):
+        assert subject in subjects
+    assert "libx264" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_doctor_says_what_to_do_about_a_tool_that_is_not_there(tmp_path: Path) -> None:
+    done = mediaconvert(tmp_path, "doctor", MEDIACONVERT_TOOLS__FFMPEG="/nowhere/ffmpeg")
+    assert done.returncode == 1
+    assert "FAIL  tools" in done.stdout and "/nowhere/ffmpeg" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_doctor_says_which_setting_is_wrong(tmp_path: Path) -> None:
+    done = mediaconvert(tmp_path, "doctor", PORT="eighty")
+    assert done.returncode == 1
+    assert "'eighty' is not a whole number" in done.stdout
+
+
+def test_config_show_says_where_each_value_came_from_and_masks_secrets(tmp_path: Path) -> None:
+    (tmp_path / "mediaconvert.yaml").write_text("workers: {slots: 3}\n")
+    secret = "s" * 40
+    said = mediaconvert(tmp_path, "config", "show", "--port", "99", JWT_SECRET=secret).stdout
+    lines = {line.split()[0]: line for line in said.splitlines()}
+    assert "3  (mediaconvert.yaml)" in lines["workers.slots"]
+    assert "99  (--port)" in lines["server.port"]
+    assert "********  (JWT_SECRET)" in lines["auth.jwt_secret"]
+    assert secret not in said
+
+
+def test_pipeline_check_says_every_problem_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text(
+        "name: bad\n"
+        "steps:\n"
+        "  - operation: transcod\n"
+        "    input: ${input}\n"
+        "    output: ${output}/a.mp4\n"
+        "  - operation: resize\n"
+        "    input: ${input}\n"
+        "    output: ../a.jpg\n"
+        "    params: {width: -5}\n"
+    )
+    done = mediaconvert(tmp_path, "pipeline", "check", "bad.yaml")
+    assert done.returncode == 1
+    assert "bad.yaml:3: steps[0].operation:" in done.stderr
+    assert "did you mean 'transcode'?" in done.stderr
+    assert "bad.yaml:8: steps[1].output:" in done.stderr
+    assert "bad.yaml:9: steps[1].params.width:" in done.stderr
+
+
+@pytest.mark.parametrize("file", sorted(PIPELINES.iterdir()), ids=lambda p: p.name)
+def test_every_shipped_pipeline_is_valid(tmp_path: Path, file: Path) -> None:
+    assert mediaconvert(tmp_path, "pipeline", "check", file).returncode == 0
+
+
+def test_pipeline_run_makes_the_outputs_without_a_server(tmp_path: Path) -> None:
+    done = mediaconvert(
+        tmp_path, "pipeline", "run", PIPELINES / "image-resize.yaml", PHOTO, "--output", "out"
+    )
+    assert done.returncode == 0, done.stderr
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["resized.jpg"]
+
+
+def test_pipeline_run_says_why_a_file_does_not_fit_and_leaves_nothing(tmp_path: Path) -> None:
+    done = mediaconvert(
+        tmp_path, "pipeline", "run", PIPELINES / "pdf-extract.yaml", FILM, "--output", "out"
+    )
+    assert done.returncode == 1
+    assert "type is pdf, but the file is a video" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_pipeline_schema_is_the_published_one(tmp_path: Path) -> None:
+    said = mediaconvert(tmp_path, "pipeline", "schema").stdout
+    assert json.loads(said) == json.loads((ROOT / "config/pipeline.schema.json").read_text())
