@@ -7,6 +7,7 @@ in the registry of `operations/__init__.py`.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
@@ -34,7 +35,7 @@ class OperationPlan:
     reasons: tuple[str, ...] = ()
 
 
-class OperationParams(BaseModel):
+class OperationParams(BaseModel, ABC):
     """The parameters of one operation, and what follows from them.
 
     `output` is always the name below `${output}/` that the pipeline gave. `complaints` is
@@ -51,24 +52,24 @@ class OperationParams(BaseModel):
     numbers_outputs: ClassVar[bool] = False
     """Whether `{n}` in the output's name has a meaning."""
 
+    @abstractmethod
     def complaints(self, output: str) -> Iterable[Complaint]:
         """What is wrong between parameters, or between them and the output's name."""
-        raise NotImplementedError
 
+    @abstractmethod
     def accepts(self, output: str) -> frozenset[MediaKind]:
         """The kinds of input that this step can work on."""
-        raise NotImplementedError
 
+    @abstractmethod
     def produces(self, output: str) -> MediaKind:
         """The kind of every file that this step writes."""
-        raise NotImplementedError
 
     def output_names(self, output: str) -> tuple[str, ...]:
         """The names of the files that this step writes, known before any input is."""
         return (output,)
 
+    @abstractmethod
     def plan(self, info: MediaInfo, output: str, *, threads: int) -> OperationPlan:
         """The exact commands for one probed input. `threads`: 0 = as many as there are cores.
 
         Raises MediaInputError where the input lacks what was asked for."""
-        raise NotImplementedError

@@ -8,6 +8,7 @@ knows its own JSON Schema. Pure. Used by the `Params` of the operations.
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -52,15 +53,16 @@ def shown(value: object) -> str:
     return f"{text[:60]}…" if len(text) > 60 else text
 
 
-class Kind:
+class Kind(ABC):
     """One kind of value; subclasses read it and describe it."""
 
+    @abstractmethod
     def read(self, value: object) -> object:
         """The typed value; refuses anything else."""
-        raise NotImplementedError
 
+    @abstractmethod
     def json_schema(self) -> JsonSchema:
-        raise NotImplementedError
+        """What an editor may know of it."""
 
     def __get_pydantic_core_schema__(
         self, source: object, handler: GetCoreSchemaHandler
