@@ -101,14 +101,13 @@ class ImageServer:
 
     async def keep(self) -> None:
         """Start the server, and start it again whenever it dies. Ends only by cancellation."""
-        job = await trio.to_thread.run_sync(self._confined, self._scratch)
-        await self._live_on(job)
-
-    async def _live_on(self, job: Confined) -> None:
+        job: Confined | None = None
         failures = 0
         while True:
             lived_since = trio.current_time()
             try:
+                if job is None:
+                    job = await trio.to_thread.run_sync(self._confined, self._scratch)
                 await self._one_life(job)
             except (OSError, InfrastructureFailure) as error:
                 # No descriptor, process or memory to be had: that may pass.
@@ -130,7 +129,9 @@ class ImageServer:
             # Decoded pictures stay in memory, where the limit on address space counts them.
             "VIPS_DISC_THRESHOLD": "64g",
         }
-        listing = run_briefly(self._own.argv, 60, environment | {CHILD_VARIABLE: "files"}) or ""
+        listing = run_briefly(self._own.argv, 60, environment | {CHILD_VARIABLE: "files"})
+        if not listing:
+            raise InfrastructureFailure("cannot_start_tool", "it did not say what it needs")
         program = executable(Path(self._own.argv[0]))
         readable, libraries = readable_trees(listing.splitlines(), self._own.readable)
         program = type(program)(
@@ -139,7 +140,9 @@ class ImageServer:
         places = environment.get("PYTHONPATH", "").split(":")
         for tree in readable:
             if str(tree.parent) in places:
-                (folder / tree.name).symlink_to(tree)
+                link = folder / tree.name
+                link.unlink(missing_ok=True)  # of an earlier try that failed half-way
+                link.symlink_to(tree)
         if places != [""]:
             environment["PYTHONPATH"] = str(folder)
         return Confined(

@@ -6,7 +6,6 @@ libraries). A setting that names a program wins. Called once by `tools.toolbox`.
 
 from __future__ import annotations
 
-import functools
 import importlib.util
 import os
 import shutil
@@ -80,16 +79,27 @@ def executable(path: Path) -> Executable:
     return Executable(path, library_closure(path))
 
 
-@functools.cache
 def library_closure(path: Path) -> tuple[Path, ...]:
     """The loader and every library that it would load for a program or library, by the names it
     looks for; empty for a static program. Asks the loader itself (`ld.so --list`)."""
+    if path not in _closures:
+        found = _ask_loader(path)
+        if found is None:
+            return ()  # not kept: that it could not be asked may have passed the next time
+        _closures[path] = found
+    return _closures[path]
+
+
+_closures: dict[Path, tuple[Path, ...]] = {}
+
+
+def _ask_loader(path: Path) -> tuple[Path, ...] | None:
     loader = _loader_of(path) or _loader_of(Path(sys.executable).resolve())
     if loader is None or _is_static(path):
         return ()
     listing = run_briefly([str(loader), "--list", str(path)], 10, {})
     if listing is None:
-        return ()
+        return None
     libraries = [loader]
     for line in listing.splitlines():
         _, _, target = line.strip().partition(" => ")
