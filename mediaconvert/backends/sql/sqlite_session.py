@@ -111,6 +111,15 @@ class Session:
             check_same_thread=False,  # used by one thread at a time, not always the same
             cached_statements=512,  # all of our queries stay prepared
         )
+        try:
+            self._prepare(raw)
+        except sqlite3.Error:
+            raw.close()
+            raise
+        self._raw = raw
+        return raw
+
+    def _prepare(self, raw: sqlite3.Connection) -> None:
         raw.row_factory = sqlite3.Row
         raw.execute("pragma journal_mode = wal")
         # In WAL only FULL syncs at every commit: an acknowledged one survives power loss.
@@ -121,8 +130,6 @@ class Session:
         if not self._is_writer:
             raw.execute("pragma query_only = on")
         raw.set_progress_handler(self._look_at_clock, _STEPS_BETWEEN_LOOKS)
-        self._raw = raw
-        return raw
 
     def _look_at_clock(self) -> int:
         # Anything but 0 interrupts the statement. In the statement's own thread, unlike
