@@ -22,7 +22,7 @@ setup: $(READY)  ## prepare .venv; afterwards .venv/bin/mediaconvert is the prog
 $(READY): packaging/requirements.txt pyproject.toml
 	@$(PYTHON) -c '$(SUPPORTED)'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "no virtual environment could be made; on Debian or Ubuntu: apt install python3-venv"; exit 1; }
-	@echo "installing MediaConvert and its tools into $(VENV) (the first time this downloads about 250 MB)"
+	@echo "installing MediaConvert and its tools into $(VENV) (the first time this downloads about 170 MB)"
 	@$(BIN)/python $(PIP) install --require-hashes -r packaging/requirements.txt
 	@PYTHONWARNINGS=ignore $(BIN)/python $(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@

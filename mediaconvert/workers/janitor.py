@@ -9,13 +9,13 @@ Called by the supervisor.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 import trio
 
 from mediaconvert.errors import Unavailable
-from mediaconvert.model import TriggeredBy
+from mediaconvert.model import BlobId, TriggeredBy
 from mediaconvert.ports.blobs import BlobStore
 from mediaconvert.ports.catalog import Catalog
 from mediaconvert.ports.notices import Notice, Notices, Topic
@@ -89,13 +89,31 @@ class Janitor:
         """Delete what nothing refers to any more."""
         swept = 0
         while batch := await self._house.garbage(BATCH):
-            await self._blobs.delete(batch)
+            swept += await self._delete(batch)
             await self._house.forget_garbage(batch)
-            swept += len(batch)
             if len(batch) < BATCH:
                 break
             await trio.sleep(PAUSE_SECONDS)
         return swept
+
+    async def _delete(self, batch: Sequence[BlobId]) -> int:
+        """One that cannot be deleted must not keep all behind it: when others could be, it is
+        forgotten too, and the sweep of orphans goes on trying. Raises Unavailable when none
+        could."""
+        try:
+            await self._blobs.delete(batch)
+        except Unavailable:
+            deleted = 0
+            for blob_id in batch:
+                try:
+                    await self._blobs.delete([blob_id])
+                    deleted += 1
+                except Unavailable as error:
+                    log.warning("blob %s cannot be deleted: %s", blob_id, error)
+            if not deleted:
+                raise
+            return deleted
+        return len(batch)
 
     async def sweep_detached(self) -> int:
         """Objects that were overwritten or deleted while a job read them."""

@@ -47,6 +47,22 @@ async def test_the_bytes_of_a_deleted_object_are_deleted_and_forgotten(rig: Rig)
     assert await rig.catalog.housekeeping.garbage(10) == ()
 
 
+async def test_a_blob_that_cannot_be_deleted_does_not_keep_the_others(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    await rig.upload("stuck", b"1")
+    await rig.upload("gone", b"2")
+    (stuck,) = (await rig.catalog.objects.get(rig.bucket, "stuck")).segments
+    await rig.catalog.objects.delete(rig.bucket, [("stuck", Conditions()), ("gone", Conditions())])
+    # A folder in the file's place is something that no unlink removes.
+    path = rig.settings.server.data_dir / "blobs/blobs" / stuck.blob_id[:2] / stuck.blob_id
+    path.unlink()
+    path.mkdir()
+    assert await janitor(rig).sweep_garbage() == 1
+    assert await rig.catalog.housekeeping.garbage(10) == ()
+    assert stuck.blob_id in caplog.text
+
+
 async def test_a_garbage_notice_wakes_the_janitor(rig: Rig) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(janitor(rig).run)
