@@ -17,7 +17,7 @@ from pathlib import Path
 
 import trio
 
-from mediaconvert.errors import JobError, LimitExceeded, MediaInputError
+from mediaconvert.errors import JobError, LimitExceeded, MediaInputError, ToolCrashed
 from mediaconvert.media import (
     CommandResult,
     FfmpegCommand,
@@ -53,7 +53,8 @@ class OutputFile:
 async def accept_output(
     planned: PlannedFile, out_dir: Path, step_id: str, tools: Tools, limits: Limits
 ) -> OutputFile:
-    """Raises MediaInputError `bad_output`, and what probing raises for other reasons."""
+    """Raises MediaInputError `bad_output`, ToolCrashed `bad_output` where reading it crashes,
+    and what probing raises for other reasons."""
     path = out_dir / planned.work_name
     size = await trio.to_thread.run_sync(_regular_size, path, planned)
     if planned.kind is MediaKind.TEXT:
@@ -130,7 +131,9 @@ async def _probe(planned: PlannedFile, path: Path, tools: Tools, limits: Limits)
         raise bad_output(planned, f"cannot be read back: {error.message}", error.log) from error
     except JobError as error:
         if error.kind is FailureKind.CRASH:
-            raise bad_output(planned, f"crashes its reader: {error.message}", error.log) from error
+            # Tried again as every crash is: the reader may have been killed from outside.
+            told = bad_output(planned, f"crashes its reader: {error.message}", error.log)
+            raise ToolCrashed(told.message, told.log, code=told.code) from error
         raise
     if not _is_as_planned(planned.kind, info):
         raise bad_output(planned, f"should be {planned.kind} and is {info.kind} ({info.container})")

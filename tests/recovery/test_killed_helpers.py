@@ -69,7 +69,9 @@ def test_an_image_server_that_is_killed_ten_times_comes_back(tmp_path: Path) -> 
             assert job_id is not None
             job = person.wait_for_job(job_id)
             # Whoever was under way three times is taken for what kills it.
-            assert job["status"] == "completed" or job["error_code"] == "tool_crashed", job
+            killers = ("tool_crashed", "bad_output")
+            assert job["status"] == "completed" or job["error_code"] in killers, job
+            assert job["status"] == "completed" or job["attempt"] == 3, job
         last = person.upload("last.jpg", PHOTO, "image-resize")
         assert last is not None
         assert person.wait_for_job(last)["status"] == "completed"
