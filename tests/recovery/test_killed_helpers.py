@@ -89,7 +89,8 @@ def test_a_killed_ffmpeg_costs_an_attempt(tmp_path: Path) -> None:
         for pid in program.children():
             line = command_line(pid)
             if "-i input" in line and "bwrap" not in line.partition(" ")[0]:
-                os.kill(pid, signal.SIGKILL)
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
         job = person.wait_for_job(job_id)
         assert (job["status"], job["attempt"]) == ("completed", 2)
         person.close()

@@ -76,7 +76,7 @@ def test_a_short_job_is_finished_before_the_drain_ends(tmp_path: Path) -> None:
     with run_program(tmp_path) as first:
         person = Person(first.url)
         person.save_pipeline("video-complete")
-        film = long_film(tmp_path, seconds=10)
+        film = long_film(tmp_path, seconds=5)
         job_id = person.upload("film.mp4", film, "video-complete")
         assert job_id is not None
         person.wait_for_job(job_id, lambda job: job["status"] == "processing")
