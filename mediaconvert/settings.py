@@ -82,12 +82,18 @@ class DatabaseSettings:
     url: str = setting(
         "", "PostgreSQL URI; empty uses the embedded SQLite.", secret=True, alias="DATABASE_URL"
     )
+    pool_size: int = setting(
+        10, "Connections of one process to PostgreSQL.", minimum=2, maximum=500
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedisSettings:
     url: str = setting(
-        "", "Redis for notices; empty uses in-process notices.", secret=True, alias="REDIS_URL"
+        "",
+        "Redis for notices, host:port or a redis:// URL; empty uses in-process notices.",
+        secret=True,
+        alias="REDIS_URL",
     )
 
 
@@ -103,6 +109,20 @@ class StorageSettings:
     )
     s3_bucket: str = setting("media", "Bucket of that store.", alias="S3_BUCKET")
     s3_region: str = setting("us-east-1", "Region of that store.", alias="S3_REGION")
+    s3_prefix: str = setting("", "What our keys in that bucket begin with, for a shared bucket.")
+    s3_part_bytes: int = setting(
+        16 << 20,
+        "Blobs above this size are stored in parts of it; what one upload holds in memory.",
+        unit="bytes",
+        minimum=5 << 20,
+        maximum=5 << 30,
+    )
+    garbage_minutes: float = setting(
+        60.0,
+        "How long deleted bytes stay for readers on other machines (embedded: no time at all).",
+        unit="minutes",
+        minimum=0,
+    )
     min_free_bytes: int = setting(
         64 << 20, "Below this much free space uploads are refused.", unit="bytes", minimum=0
     )
@@ -206,10 +226,17 @@ class ToolSettings:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnalyticsSettings:
     clickhouse_dsn: str = setting(
-        "", "ClickHouse; empty uses the embedded store.", secret=True, alias="CLICKHOUSE_DSN"
+        "",
+        "ClickHouse's HTTP interface, host:port or an http:// URL; empty uses the catalog's kind "
+        "of database.",
+        secret=True,
+        alias="CLICKHOUSE_DSN",
     )
     flush_seconds: float = setting(
         0.5, "How often waiting events are sent.", unit="seconds", minimum=0.05
+    )
+    max_waiting_events: int = setting(
+        1_000_000, "Events kept while the store is away; beyond, the oldest are dropped.", minimum=1
     )
 
 

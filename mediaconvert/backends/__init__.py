@@ -1,13 +1,15 @@
 """open_backends(): the only place that decides which backend stands behind each seam.
 
-Opened first and closed last. Holds the data directory's lock, so that an embedded
-installation has one process and no other can take its jobs for dead.
+Opened first and closed last. Each of the four is chosen by its own setting; a driver is
+imported only where it is used. With an embedded catalog the data directory's lock is held, so
+that it has one process and no other can take its jobs for dead.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 
 import trio
 
@@ -17,25 +19,64 @@ from mediaconvert.backends.notices.memory import MemoryNotices
 from mediaconvert.backends.sql.catalog import open_sqlite_catalog
 from mediaconvert.backends.sql.lock import hold_lock
 from mediaconvert.errors import StartupError, Unavailable
+from mediaconvert.ports.analytics import AnalyticsStore
 from mediaconvert.ports.backends import Backends
+from mediaconvert.ports.blobs import BlobStore
+from mediaconvert.ports.catalog import Catalog
+from mediaconvert.ports.notices import Notices
 from mediaconvert.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class _Database:
+    """The opened catalog, and what else shares its database."""
+
+    catalog: Catalog
+    is_embedded: bool
 
 
 @asynccontextmanager
 async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
     """Raises StartupError when a part cannot be opened, with what to do."""
-    data = settings.server.data_dir
-    blobs_folder = settings.storage.directory or data / "blobs"
     async with AsyncExitStack() as stack:
-        # flock does not wait here; taking it in a thread would buy nothing.
-        stack.enter_context(hold_lock(data))
-        catalog = await stack.enter_async_context(open_sqlite_catalog(data / "catalog.db"))
-        analytics = await stack.enter_async_context(open_sqlite_analytics(data / "analytics.db"))
-        try:
-            blobs = await stack.enter_async_context(
-                open_directory_blobs(blobs_folder, min_free_bytes=settings.storage.min_free_bytes)
-            )
-        except Unavailable as error:
-            raise StartupError(f"the blob folder {blobs_folder} cannot be used: {error}") from error
+        database = await _open_database(stack, settings)
+        analytics = await _open_analytics(stack, settings, database)
+        blobs = await _open_blobs(stack, settings, database)
+        notices = await _open_notices(stack, settings, database)
         await trio.lowlevel.checkpoint()
-        yield Backends(catalog, blobs, MemoryNotices(), analytics, is_embedded=True)
+        yield Backends(
+            database.catalog, blobs, notices, analytics, is_embedded=database.is_embedded
+        )
+
+
+async def _open_database(stack: AsyncExitStack, settings: Settings) -> _Database:
+    """By `database.url`: PostgreSQL, or one SQLite file."""
+    data = settings.server.data_dir
+    # flock does not wait here; taking it in a thread would buy nothing.
+    stack.enter_context(hold_lock(data))
+    catalog = await stack.enter_async_context(open_sqlite_catalog(data / "catalog.db"))
+    return _Database(catalog, is_embedded=True)
+
+
+async def _open_analytics(
+    stack: AsyncExitStack, settings: Settings, database: _Database
+) -> AnalyticsStore:
+    """By `analytics.clickhouse_dsn`: ClickHouse, or the catalog's kind of database."""
+    path = settings.server.data_dir / "analytics.db"
+    return await stack.enter_async_context(open_sqlite_analytics(path))
+
+
+async def _open_blobs(stack: AsyncExitStack, settings: Settings, database: _Database) -> BlobStore:
+    """By `storage.s3_endpoint`: an S3 store, or a folder."""
+    folder = settings.storage.directory or settings.server.data_dir / "blobs"
+    try:
+        return await stack.enter_async_context(
+            open_directory_blobs(folder, min_free_bytes=settings.storage.min_free_bytes)
+        )
+    except Unavailable as error:
+        raise StartupError(f"the blob folder {folder} cannot be used: {error}") from error
+
+
+async def _open_notices(stack: AsyncExitStack, settings: Settings, database: _Database) -> Notices:
+    """By `redis.url`: Redis, or this process alone."""
+    return MemoryNotices()

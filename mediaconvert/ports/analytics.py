@@ -64,5 +64,6 @@ class AnalyticsStore(Protocol):
     async def pipeline_stats(self, user_id: UserId, since_us: int) -> tuple[PipelineStats, ...]:
         """Most jobs first, then by id; the name is the newest one seen."""
 
-    async def check(self) -> None:
-        """Raises Unavailable when the store cannot be reached."""
+    async def check(self) -> str:
+        """What stands behind, with its version (`ClickHouse 26.5.1`). Raises Unavailable when
+        the store cannot be reached."""

@@ -29,19 +29,24 @@ class BlobWriter(Protocol):
 
 class BlobStore(Protocol):
     def stage(
-        self, observe: Callable[[bytes | memoryview], None] | None = None
+        self,
+        observe: Callable[[bytes | memoryview], None] | None = None,
+        *,
+        blob_id: BlobId | None = None,
     ) -> AbstractAsyncContextManager[BlobWriter]:
-        """Open a new blob with a fresh random name. `observe` is called with each piece in
-        the thread that writes it (for hashes: one pass over the bytes). Cancelled or left
-        without `seal`: nothing stays."""
+        """Open a new blob with a fresh random name, or with `blob_id`: the name that it has in
+        another store, for moving an installation; sealing then replaces what had it. `observe`
+        is called with each piece in the thread that writes it (for hashes: one pass over the
+        bytes). Cancelled or left without `seal`: nothing stays."""
 
     def open(
         self, segments: Iterable[Segment]
     ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """The bytes of the segments, one after another, in pieces of at most 1 MiB, read
-        ahead by at most one piece. A blob that is deleted while it is being read goes on to
-        be readable to its end. Raises Unavailable when a blob is missing or cannot be read
-        (the catalog never names one that was not sealed)."""
+        ahead by at most one piece. A blob that is deleted through this very object while it is
+        being read goes on to be readable to its end; readers in other processes are why
+        garbage is kept for a while (`storage.garbage_minutes`). Raises Unavailable when a blob
+        is missing or cannot be read (the catalog never names one that was not sealed)."""
 
     async def adopt(self, path: Path) -> BlobId:
         """Take over a finished local file as a new sealed, durable blob; a hard link where
@@ -60,8 +65,9 @@ class BlobStore(Protocol):
         """Names of sealed blobs last written more than `seconds` ago, in batches of at most
         1,000, for the sweep of orphans. Also removes abandoned staged files of that age."""
 
-    async def check(self) -> None:
-        """Raises Unavailable with the reason when the store cannot be written to."""
+    async def check(self) -> str:
+        """What the store is, with its version where it tells. Raises Unavailable with the
+        reason when it cannot be written to."""
 
     async def free_bytes(self) -> int | None:
         """Space left, or None where the store cannot tell."""

@@ -307,8 +307,8 @@ class Queue(Protocol):
 class Housekeeping(Protocol):
     """What the janitor and the analytics flusher ask."""
 
-    async def garbage(self, limit: int) -> tuple[BlobId, ...]:
-        """Blobs that nothing refers to any more, oldest first."""
+    async def garbage(self, limit: int, *, older_than_seconds: float = 0.0) -> tuple[BlobId, ...]:
+        """Blobs that nothing has referred to for so long, oldest first."""
 
     async def forget_garbage(self, blob_ids: Sequence[BlobId]) -> None:
         """They have been deleted from the store."""
@@ -334,8 +334,9 @@ class Housekeeping(Protocol):
 
     async def gauges(self) -> CatalogGauges: ...
 
-    async def check(self) -> None:
-        """Raises Unavailable when the catalog cannot be written to."""
+    async def check(self) -> str:
+        """The database and its version (`PostgreSQL 18.1`). Raises Unavailable when the
+        catalog cannot be written to."""
 
     async def meta(self, key: str, value_if_absent: str) -> str:
         """The installation's value of a name, set now if there was none (used to recognise a

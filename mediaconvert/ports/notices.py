@@ -40,5 +40,6 @@ class Notices(Protocol):
     def subscribe(self, *topics: Topic) -> AbstractAsyncContextManager[Subscription]:
         """Everything published on these topics from entering on, in order per publisher."""
 
-    async def check(self) -> None:
-        """Raises Unavailable when notices do not get through at the moment."""
+    async def check(self) -> str:
+        """What carries the notices, with its version (`Redis 7.4.1`). Raises Unavailable when
+        they do not get through at the moment."""

@@ -88,7 +88,9 @@ class Janitor:
     async def sweep_garbage(self) -> int:
         """Delete what nothing refers to any more."""
         swept = 0
-        while batch := await self._house.garbage(BATCH):
+        # Readers in this process are known to the blob store; those in others are given time.
+        minutes = 0.0 if self._embedded else self._settings.storage.garbage_minutes
+        while batch := await self._house.garbage(BATCH, older_than_seconds=minutes * 60.0):
             swept += await self._delete(batch)
             await self._house.forget_garbage(batch)
             if len(batch) < BATCH:

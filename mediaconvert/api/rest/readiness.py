@@ -135,10 +135,9 @@ def service_checks(
     return (*checks, Check("disk space", storage.probe))
 
 
-def _plain(check: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[Finding]]:
+def _plain(check: Callable[[], Awaitable[str]]) -> Callable[[], Awaitable[Finding]]:
     async def probe() -> Finding:
-        await check()
-        return Finding()
+        return Finding(version=await check())
 
     return probe
 
@@ -152,10 +151,9 @@ class _Queue:
         """The queue is the catalog's; without notices it only goes slower."""
         await self.catalog.queue.next_due_seconds()
         try:
-            await self.notices.check()
+            return Finding(version=await self.notices.check())
         except Unavailable as error:
             return Finding("degraded", detail=f"workers poll: {error}")
-        return Finding()
 
 
 @dataclass(frozen=True, slots=True)

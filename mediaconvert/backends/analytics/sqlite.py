@@ -94,11 +94,12 @@ class SqliteAnalytics:
 
         return await self._driver.read(body)
 
-    async def check(self) -> None:
+    async def check(self) -> str:
         async def body(conn: Connection) -> None:
             await conn.fetch_row("reachable")
 
         await self._driver.read(body)
+        return self._driver.version
 
 
 def _params(event: OutboxEvent) -> tuple[Param, ...]:

@@ -55,8 +55,10 @@ class DirectoryBlobs:
         self._doomed: set[BlobId] = set()
 
     @asynccontextmanager
-    async def stage(self, observe: Observe | None = None) -> AsyncIterator[BlobWriter]:
-        blob_id = BlobId(secrets.token_hex(16))
+    async def stage(
+        self, observe: Observe | None = None, *, blob_id: BlobId | None = None
+    ) -> AsyncIterator[BlobWriter]:
+        blob_id = blob_id or BlobId(secrets.token_hex(16))
         staged = StagedBlob(
             self.layout,
             blob_id,
@@ -154,8 +156,9 @@ class DirectoryBlobs:
     def older_than(self, seconds: float) -> AsyncIterator[list[BlobId]]:
         return _Sweep(self, time.time() - seconds)
 
-    async def check(self) -> None:
+    async def check(self) -> str:
         await self.run(self._probe)
+        return "directory"
 
     async def free_bytes(self) -> int | None:
         with files.storage_errors("looking for free space"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from enum import Enum, auto
 from importlib.resources.abc import Traversable
 from typing import Any, Protocol, TypeVar
 
@@ -51,12 +52,27 @@ class Connection(Protocol):
 Body = Callable[[Connection], Coroutine[Any, Any, T]]
 
 
+class Isolation(Enum):
+    """What a writing transaction may see of others that run at once."""
+
+    SERIALIZABLE = auto()
+    """As if it ran alone; it is run again where that cannot be kept up."""
+    STATEMENT = auto()
+    """Each statement sees what is committed by then. For bodies whose every write carries its
+    own guard in its WHERE clause and its own row locks (claims, leases): they would only
+    disturb each other as serializable ones. SQLite makes no difference."""
+
+
 class Driver(Protocol):
     """One database."""
 
-    async def write(self, body: Body[T]) -> T:
-        """Run a serializable transaction, shielded and with a deadline once it has begun.
-        What the body raises rolls it back and comes out. Raises Unavailable, StorageFull."""
+    @property
+    def version(self) -> str:
+        """The database and its version, as `/ready` says it: `PostgreSQL 18.1`."""
+
+    async def write(self, body: Body[T], *, isolation: Isolation = Isolation.SERIALIZABLE) -> T:
+        """Run a transaction, shielded and with a deadline once it has begun. What the body
+        raises rolls it back and comes out. Raises Unavailable, StorageFull."""
 
     async def read(self, body: Body[T]) -> T:
         """Run a transaction that only reads, on one snapshot, without waiting for writers."""

@@ -18,9 +18,10 @@ class SqlHousekeeping:
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
 
-    async def garbage(self, limit: int) -> tuple[BlobId, ...]:
+    async def garbage(self, limit: int, *, older_than_seconds: float = 0.0) -> tuple[BlobId, ...]:
         async def body(conn: Connection) -> tuple[BlobId, ...]:
-            return tuple(row["blob_id"] for row in await conn.fetch("garbage_oldest", limit))
+            until = await conn.now_us() - round(older_than_seconds * 1_000_000)
+            return tuple(row["blob_id"] for row in await conn.fetch("garbage_oldest", limit, until))
 
         return await self._driver.read(body)
 
@@ -97,13 +98,14 @@ class SqlHousekeeping:
 
         return await self._driver.read(body)
 
-    async def check(self) -> None:
+    async def check(self) -> str:
         """As the port says, by writing: a full disk shows in nothing less."""
 
         async def body(conn: Connection) -> None:
             await conn.execute("meta_set", "checked_at", str(await conn.now_us()))
 
         await self._driver.write(body)
+        return self._driver.version
 
     async def meta(self, key: str, value_if_absent: str) -> str:
         async def body(conn: Connection) -> str:

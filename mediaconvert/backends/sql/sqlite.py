@@ -17,7 +17,7 @@ from typing import TypeVar
 
 import trio
 
-from mediaconvert.backends.sql.driver import Body
+from mediaconvert.backends.sql.driver import Body, Isolation
 from mediaconvert.backends.sql.migrations import Migration, pending
 from mediaconvert.backends.sql.sqlite_session import Session
 from mediaconvert.errors import StartupError, Unavailable
@@ -50,9 +50,14 @@ class SqliteDriver:
         self._threads = trio.CapacityLimiter(1 + readers)
         self._is_closing = False
 
-    async def write(self, body: Body[T]) -> T:
-        """As Driver.write. Waiting for the writer can be cancelled; from then on it is
-        shielded, and ends at the deadline (twice it, with the wait) as Unavailable."""
+    @property
+    def version(self) -> str:
+        return f"SQLite {sqlite3.sqlite_version}"
+
+    async def write(self, body: Body[T], *, isolation: Isolation = Isolation.SERIALIZABLE) -> T:
+        """As Driver.write: there is one writer, so whatever it does is serializable. Waiting
+        for it can be cancelled; from then on it is shielded, and ends at the deadline (twice
+        it, with the wait) as Unavailable."""
         return await self._transact(self._writers, body)
 
     async def read(self, body: Body[T]) -> T:

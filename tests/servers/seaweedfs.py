@@ -1,0 +1,60 @@
+"""SeaweedFS as the S3 store: master, volumes, filer and S3 in one process, one key pair."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sysconfig
+from pathlib import Path
+
+import httpx
+
+from tests.servers.process import ServerProcess, accepts, free_port, open_to_server, readable_copy
+
+ACCESS_KEY = "store-access"
+SECRET_KEY = "store-secret-key"
+
+
+class SeaweedFS:
+    def __init__(self, folder: Path) -> None:
+        open_to_server(folder)
+        program = readable_copy(Path(sysconfig.get_path("scripts")) / "weed", folder)
+        data = open_to_server(folder / "data")
+        identities = folder / "identities.json"
+        keys = [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}]
+        actions = ["Admin", "Read", "Write", "List", "Tagging"]
+        identities.write_text(
+            json.dumps({"identities": [{"name": "store", "credentials": keys, "actions": actions}]})
+        )
+        identities.chmod(0o644)
+        self.port = free_port()
+        ports: list[str] = []
+        for service in ("master", "volume", "filer"):
+            # Ports of our own for gRPC too: the default is the port + 10000, which may not exist.
+            ports += [f"-{service}.port={free_port()}", f"-{service}.port.grpc={free_port()}"]
+        self.process = ServerProcess(
+            "weed",
+            [
+                *(program, "server", f"-dir={data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"),
+                *("-s3", f"-s3.port={self.port}", f"-s3.port.grpc={free_port()}"),
+                *(f"-s3.config={identities}", "-master.volumeSizeLimitMB=64"),
+                *("-volume.max=100", "-volume.preStopSeconds=0", "-master.telemetry=false", *ports),
+            ],
+            folder,
+            is_ready=self._answers,
+            # Asked to end, it takes its time for nothing that a test needs.
+            stop_signal=signal.SIGKILL,
+        )
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def _answers(self) -> bool:
+        if not accepts(self.port):
+            return False
+        try:
+            # Unsigned: a refusal says that it is up, a 5xx that the filer is not yet.
+            return httpx.get(self.endpoint, timeout=2).status_code < 500
+        except httpx.HTTPError:
+            return False
