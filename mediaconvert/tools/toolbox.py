@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import shutil
+import secrets
 import stat
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -19,6 +19,7 @@ from pathlib import Path
 import trio
 
 from mediaconvert.errors import InfrastructureFailure, StartupError, ToolCrashed
+from mediaconvert.held_folders import make_held_folder, remove_tree, sweep_folders
 from mediaconvert.media import (
     Command,
     CommandResult,
@@ -56,10 +57,10 @@ async def open_toolbox(
 ) -> AsyncIterator[Toolbox]:
     """The toolbox, until the block is left; then no child is alive.
 
-    `slots` is how many pictures or documents are worked on at once. `scratch` is a folder of
-    the toolbox's own, emptied at the start, so that one killed process leaves no more than the
-    next takes away; None takes a temporary one. Raises StartupError when ffmpeg or ffprobe is
-    missing, the folder cannot be made, or a sandbox is required and none works.
+    `slots` is how many pictures or documents are worked on at once. `scratch` is a folder that
+    toolboxes alone use, each process a part of its own; what killed ones left there is removed.
+    None takes a temporary one. Raises StartupError when ffmpeg or ffprobe is missing, the
+    folder cannot be made, or a sandbox is required and none works.
     """
     found = await trio.to_thread.run_sync(find_tools, settings)
     if found.ffmpeg is None or found.ffprobe is None:
@@ -82,24 +83,26 @@ async def open_toolbox(
 
 
 @contextmanager
-def _scratch(folder: Path | None) -> Iterator[Path]:
-    made: Path | None = None
+def _scratch(parent: Path | None) -> Iterator[Path]:
+    lock: int | None = None
     try:
-        if folder is None:
-            made = Path(tempfile.mkdtemp(prefix="mediaconvert-"))
+        if parent is None:
+            folder = Path(tempfile.mkdtemp(prefix="mediaconvert-"))
         else:
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(0o700, parents=True)
-            made = folder
+            sweep_folders(parent)
+            folder = parent / secrets.token_hex(8)
+            lock = make_held_folder(folder)
     except OSError as error:
-        place = folder or tempfile.gettempdir()
+        place = parent or tempfile.gettempdir()
         raise StartupError(
             f"no folder for the tools can be made in {place}: {error.strerror}; make room there"
         ) from error
     try:
-        yield made.absolute()
+        yield folder.absolute()
     finally:
-        shutil.rmtree(made, ignore_errors=True)
+        remove_tree(folder)
+        if lock is not None:
+            os.close(lock)
 
 
 async def run_in_background(stack: AsyncExitStack, task: Callable[[], Awaitable[None]]) -> None:

@@ -8,20 +8,16 @@ process or machine restart killed it. Called by the runner, the pool and `pipeli
 from __future__ import annotations
 
 import errno
-import fcntl
-import logging
 import os
-import shutil
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import trio
 
 from mediaconvert.errors import InfrastructureFailure
-
-log = logging.getLogger("mediaconvert.workers.workspace")
+from mediaconvert.held_folders import make_held_folder, remove_tree, sweep_folders
 
 REMOVE_SECONDS = 10.0
 """Deadline of the removal; what it leaves is swept at the next start."""
@@ -87,7 +83,7 @@ async def open_workspace(parent: Path, name: str) -> AsyncIterator[Workspace]:
     with surroundings():
         # Cancelled after the thread has made it, the folder would be nobody's: so the thread
         # is waited for and its lock is always received.
-        lock = await trio.to_thread.run_sync(_make_and_lock, root)
+        lock = await trio.to_thread.run_sync(make_held_folder, root)
     try:
         yield Workspace(root)
     finally:
@@ -100,61 +96,4 @@ async def open_workspace(parent: Path, name: str) -> AsyncIterator[Workspace]:
 
 async def sweep_workspaces(parent: Path) -> int:
     """Remove the folders of attempts whose process has died; answers how many."""
-    return await trio.to_thread.run_sync(_sweep, parent)
-
-
-def _make_and_lock(root: Path) -> int:
-    root.parent.mkdir(0o700, parents=True, exist_ok=True)
-    while True:
-        # What lies there under this very name is a dead attempt's: names hold a random token.
-        remove_tree(root)
-        root.mkdir(0o700)
-        lock = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Another process's sweep may have taken the folder between mkdir and flock.
-            if root.exists() and root.stat().st_ino == os.fstat(lock).st_ino:
-                return lock
-        except BlockingIOError:
-            pass
-        os.close(lock)
-
-
-def _sweep(parent: Path) -> int:
-    swept = 0
-    if not parent.is_dir():
-        return 0
-    for folder in parent.iterdir():
-        try:
-            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        except OSError:
-            continue
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            remove_tree(folder)
-            swept += 1
-        except BlockingIOError:
-            continue
-        finally:
-            os.close(lock)
-    return swept
-
-
-def remove_tree(root: Path) -> None:
-    """Delete a folder in which a hostile child may have taken rights away; what resists is
-    left, and named in the log. Raises nothing: a job does not fail for what it leaves behind."""
-    try:
-        shutil.rmtree(root)
-    except FileNotFoundError:
-        return
-    except OSError:
-        for folder, names, _ in os.walk(root, topdown=True, followlinks=False):
-            for name in names:
-                inner = Path(folder, name)
-                # Never through a link: what it points at is not ours to open up.
-                with suppress(OSError):
-                    if not inner.is_symlink():
-                        inner.chmod(0o700)
-        shutil.rmtree(root, ignore_errors=True)
-        if os.path.lexists(root):
-            log.warning("could not remove a workspace", extra={"fields": {"folder": str(root)}})
+    return await trio.to_thread.run_sync(sweep_folders, parent)

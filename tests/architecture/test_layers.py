@@ -13,10 +13,10 @@ MAY_IMPORT: dict[str, set[str]] = {
         "analytics", "api", "digests", "intake", "jobs", "metrics", "multipart", "pipeline",
         "receiving", "segments", "sigv2", "sigv4", "vault", "__version__", "SOURCE_URL",
     },
-    "workers": {"workers", "pipeline", "metrics", "operations"},
+    "workers": {"workers", "pipeline", "metrics", "operations", "held_folders"},
     "backends": {"backends"},
     "analytics": {"analytics"},
-    "tools": {"tools"},
+    "tools": {"tools", "held_folders"},
     "operations": {"operations", "tools"},
     "pipeline": {"pipeline", "operations"},
     "intake": {"digests", "multipart", "receiving", "segments"},
@@ -25,6 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "jobs": set(),
     "vault": {"keys"},
     "keys": set(),
+    "held_folders": set(),
 }  # fmt: skip
 
 PURE = (
