@@ -5,6 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 DEV    := $(VENV)/.ready-dev
 CLIENT := .venv-clients/.ready
+PEERS  := .venv-bench/.ready
 PIP    := -m pip --disable-pip-version-check --quiet
 SUPPORTED := import sys, platform; \
   ok = (3, 11) <= sys.version_info[:2] < (3, 14); \
@@ -38,6 +39,12 @@ $(CLIENT): packaging/requirements-clients.txt
 	@.venv-clients/bin/python $(PIP) install --require-hashes -r packaging/requirements-clients.txt
 	@touch $@
 
+$(PEERS): packaging/requirements-bench.txt
+	@echo "installing what the benches compare with into .venv-bench"
+	@test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
+	@.venv-bench/bin/python $(PIP) install --require-hashes -r packaging/requirements-bench.txt
+	@touch $@
+
 run: $(READY)  ## start the service on port 8080 with its data in ./data
 	$(BIN)/mediaconvert serve
 
@@ -62,7 +69,7 @@ format: $(DEV)  ## put the code into its form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(DEV)  ## measure; prints tables, asserts nothing
+bench: $(DEV) $(PEERS)  ## measure; prints tables, asserts nothing
 	$(BIN)/python -m tests.bench
 
 schema: $(READY)  ## write the generated documents anew
@@ -82,5 +89,5 @@ docker-down:  ## the same, for stopping
 	@echo "nothing to stop: catalog, blobs, notices and analytics are embedded"
 
 clean:  ## remove everything that was made, but never ./data
-	rm -rf $(VENV) .venv-clients build dist demo-output .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) .venv-clients .venv-bench build dist demo-output .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
 	find mediaconvert tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -11,3 +11,4 @@ compile --output-file packaging/requirements.txt pyproject.toml packaging/build.
 compile --output-file packaging/requirements-dev.txt --extra dev \
   --constraint packaging/requirements.txt pyproject.toml packaging/dev.in
 compile --output-file packaging/requirements-clients.txt packaging/clients.in
+compile --output-file packaging/requirements-bench.txt packaging/bench.in
