@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.servers.fixtures import postgres, redis_server, seaweedfs, servers_folder
+from tests.servers.fixtures import clickhouse, postgres, redis_server, seaweedfs, servers_folder
 
-__all__ = ["postgres", "redis_server", "seaweedfs", "servers_folder"]
+__all__ = ["clickhouse", "postgres", "redis_server", "seaweedfs", "servers_folder"]

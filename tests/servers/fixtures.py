@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers.clickhouse import ClickHouse
 from tests.servers.postgres import Postgres
 from tests.servers.redis import Redis
 from tests.servers.seaweedfs import SeaweedFS
@@ -43,6 +44,14 @@ def redis_server(servers_folder: Path) -> Iterator[Redis]:
 @pytest.fixture(scope="session")
 def seaweedfs(servers_folder: Path) -> Iterator[SeaweedFS]:
     server = SeaweedFS(servers_folder / "seaweedfs")
+    server.process.start()
+    yield server
+    server.process.stop()
+
+
+@pytest.fixture(scope="session")
+def clickhouse(servers_folder: Path) -> Iterator[ClickHouse]:
+    server = ClickHouse(servers_folder / "clickhouse")
     server.process.start()
     yield server
     server.process.stop()

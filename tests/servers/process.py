@@ -79,7 +79,8 @@ def run_once(
 
 
 class ServerProcess:
-    """One server. `is_ready` is asked until it holds."""
+    """One server. `is_ready` is asked until it holds; `drops_root` is for programs that refuse to
+    run as root."""
 
     def __init__(
         self,
@@ -90,6 +91,7 @@ class ServerProcess:
         is_ready: Callable[[], bool],
         environment: Mapping[str, str] | None = None,
         stop_signal: signal.Signals = signal.SIGTERM,
+        drops_root: bool = True,
     ) -> None:
         self.name = name
         self.folder = folder
@@ -97,6 +99,7 @@ class ServerProcess:
         self._is_ready = is_ready
         self._environment = environment
         self._stop_signal = stop_signal
+        self._identity = _identity() if drops_root else {}
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -116,7 +119,7 @@ class ServerProcess:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                **_identity(),
+                **self._identity,
             )
         deadline = time.monotonic() + START_SECONDS
         pause = threading.Event()
