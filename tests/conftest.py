@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
-from tests.servers.fixtures import clickhouse, postgres, redis_server, seaweedfs, servers_folder
+from tests.servers.fixtures import (
+    clickhouse,
+    postgres,
+    redis_address,
+    redis_server,
+    seaweedfs,
+    servers_folder,
+)
 
-__all__ = ["clickhouse", "postgres", "redis_server", "seaweedfs", "servers_folder"]
+__all__ = ["clickhouse", "postgres", "redis_address", "redis_server", "seaweedfs", "servers_folder"]

@@ -7,6 +7,7 @@ that it has one process and no other can take its jobs for dead.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import trio
 from mediaconvert.backends.analytics.sqlite import open_sqlite_analytics
 from mediaconvert.backends.blobs.directory import open_directory_blobs
 from mediaconvert.backends.notices.memory import MemoryNotices
+from mediaconvert.backends.notices.redis_address import parse_address
 from mediaconvert.backends.sql.catalog import open_sqlite_catalog
 from mediaconvert.backends.sql.lock import hold_lock
 from mediaconvert.errors import StartupError, Unavailable
@@ -79,4 +81,11 @@ async def _open_blobs(stack: AsyncExitStack, settings: Settings, database: _Data
 
 async def _open_notices(stack: AsyncExitStack, settings: Settings, database: _Database) -> Notices:
     """By `redis.url`: Redis, or this process alone."""
-    return MemoryNotices()
+    if not settings.redis.url:
+        return MemoryNotices()
+    from mediaconvert.backends.notices.redis import open_redis_notices
+
+    address = parse_address(settings.redis.url)
+    # Two installations may share one Redis, whose channels know no databases.
+    installation = await database.catalog.housekeeping.meta("installation_id", secrets.token_hex(8))
+    return await stack.enter_async_context(open_redis_notices(address, installation))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
@@ -9,20 +10,32 @@ import pytest
 import trio
 
 from mediaconvert.backends.notices.memory import MemoryNotices
+from mediaconvert.backends.notices.redis import open_redis_notices
+from mediaconvert.backends.notices.redis_address import parse_address
 from mediaconvert.ports.notices import Notice, Notices, Topic
 
 
 @asynccontextmanager
-async def _memory() -> AsyncIterator[Notices]:
+async def _memory(request: pytest.FixtureRequest) -> AsyncIterator[Notices]:
     yield MemoryNotices()
 
 
-KINDS: dict[str, Callable[[], AbstractAsyncContextManager[Notices]]] = {"memory": _memory}
+@asynccontextmanager
+async def _redis(request: pytest.FixtureRequest) -> AsyncIterator[Notices]:
+    address = parse_address(request.getfixturevalue("redis_address"))
+    async with open_redis_notices(address, secrets.token_hex(8)) as notices:
+        yield notices
+
+
+KINDS: dict[str, Callable[[pytest.FixtureRequest], AbstractAsyncContextManager[Notices]]] = {
+    "memory": _memory,
+    "redis": _redis,
+}
 
 
 @pytest.fixture(params=KINDS)
 async def notices(request: pytest.FixtureRequest) -> AsyncIterator[Notices]:
-    async with KINDS[request.param]() as kind:
+    async with KINDS[request.param](request) as kind:
         yield kind
 
 
@@ -96,3 +109,13 @@ async def test_a_slow_subscriber_blocks_nobody_and_loses_the_oldest(notices: Not
 async def test_publishing_without_subscribers_is_no_error(notices: Notices) -> None:
     await notices.publish(Notice(Topic.GARBAGE))
     await notices.check()
+
+
+async def test_a_notice_is_published_although_its_publisher_is_cancelled(
+    notices: Notices,
+) -> None:
+    async with notices.subscribe(Topic.JOB_READY) as subscription:
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await notices.publish(Notice(Topic.JOB_READY, "1"))
+        assert (await subscription.receive()).value == "1"

@@ -5,6 +5,7 @@ Tests that stop or break a server start one of their own.
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,6 +40,17 @@ def redis_server(servers_folder: Path) -> Iterator[Redis]:
     server.process.start()
     yield server
     server.process.stop()
+
+
+@pytest.fixture(scope="session")
+def redis_address(request: pytest.FixtureRequest) -> str:
+    """What tests of a well Redis use: the machine's own where MEDIACONVERT_TEST_REDIS names
+    one, in any form that REDIS_URL takes."""
+    given = os.environ.get("MEDIACONVERT_TEST_REDIS")
+    if given:
+        return given
+    server: Redis = request.getfixturevalue("redis_server")
+    return server.address
 
 
 @pytest.fixture(scope="session")
