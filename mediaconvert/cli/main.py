@@ -32,6 +32,11 @@ def build_parser() -> argparse.ArgumentParser:
     _add_serve(commands)
     doctor = commands.add_parser("doctor", help="check tools, sandbox, disk and configuration")
     add_settings_options(doctor, "data_dir")
+    health = commands.add_parser("health", help="ask the running service whether it is alive")
+    health.add_argument(
+        "--ready", action="store_true", help="whether all that it depends on works, one by one"
+    )
+    add_settings_options(health, "host", "port")
     demo = commands.add_parser("demo", help="one film through the whole service, on its own")
     demo.add_argument("--output", type=Path, metavar="DIR", help="where it works and leaves files")
     _add_pipeline(commands)
@@ -78,6 +83,10 @@ def run_command(arguments: argparse.Namespace) -> int:
             from mediaconvert.cli import doctor
 
             return doctor.run(arguments)
+        case "health":
+            from mediaconvert.cli import health
+
+            return health.run(arguments)
         case "demo":
             from mediaconvert.cli import demo
 
