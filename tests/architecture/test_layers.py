@@ -32,7 +32,7 @@ PURE = (
     "model", "media", "errors", "settings", "conditions", "events", "sigv4", "sigv2", "digests",
     "multipart", "segments", "operations", "pipeline", "api.s3.chunked", "api.s3.xml",
     "api.s3.ranges", "api.s3.keys", "api.s3.headers", "tools.ffmpeg", "tools.ffmpeg_progress",
-    "tools.sniff",
+    "tools.sniff", "backends.notices.redis_address", "backends.notices.redis_messages",
 )  # fmt: skip
 IMPURE = {"trio", "os", "socket", "subprocess", "threading", "sqlite3", "time", "asyncio"}
 
@@ -42,6 +42,7 @@ ONLY_IN = {
     "hypercorn": "api",
     "h11": "api",
     "sqlite3": "backends",
+    "redis": "backends",
 }
 
 

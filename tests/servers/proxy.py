@@ -31,6 +31,7 @@ class Proxy:
         self._changed = threading.Condition()
         self._sockets: set[socket.socket] = set()
         self._cut_after: int | None = None
+        self._forgotten: set[socket.socket] = set()
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self._threads[0].start()
 
@@ -41,6 +42,12 @@ class Proxy:
     def silence(self) -> None:
         """A partition: connections stay, and new ones are accepted, but nothing arrives."""
         self._set(_Mode.SILENT)
+
+    def forget(self) -> None:
+        """What a firewall does to idle connections: those that there are stay open and carry
+        nothing any more, without a word; new ones work."""
+        with self._changed:
+            self._forgotten |= self._sockets
 
     def refuse(self) -> None:
         """Every connection is cut, and every new one at once."""
@@ -61,6 +68,8 @@ class Proxy:
             self._cut_after = answered_bytes
 
     def close(self) -> None:
+        with self._changed:
+            self._forgotten.clear()
         self._set(_Mode.REFUSING)
         # Wakes the accepting thread, unlike close().
         with contextlib.suppress(OSError):
@@ -111,7 +120,9 @@ class Proxy:
         try:
             while piece := source.recv(_PIECE_BYTES):
                 with self._changed:
-                    self._changed.wait_for(lambda: self._mode is not _Mode.SILENT)
+                    self._changed.wait_for(
+                        lambda: self._mode is not _Mode.SILENT and source not in self._forgotten
+                    )
                     if is_answer and self._cut_after is not None:
                         self._cut_after -= len(piece)
                         if self._cut_after < 0:

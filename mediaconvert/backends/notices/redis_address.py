@@ -43,23 +43,24 @@ class RedisAddress:
 def parse_address(url: str) -> RedisAddress:
     """Raises StartupError."""
     text = url.strip()
+    if "#" in text:
+        raise _wrong("holds a '#'; in a password write it as %23")
     try:
         # Without a scheme it is the `host:port` of the original program.
         parts = urlsplit(text if "://" in text else f"redis://{text}")
         port = parts.port
-    except ValueError as error:
-        raise _wrong("has no valid host and port") from error
+    except ValueError:
+        # From none: the reason repeats what it tripped over, which may be a password's half.
+        raise _wrong("has no valid host and port (a '/' in a password is %2F)") from None
     if parts.scheme not in ("redis", "rediss", "unix"):
         known = suggestion(parts.scheme, ("redis", "rediss", "unix"))
         raise _wrong(f"begins with '{parts.scheme}://'{known}")
-    if parts.fragment:
-        raise _wrong("holds a '#'; in a password write it as %23")
     is_socket = parts.scheme == "unix"
     host = unquote(parts.hostname or "")
     if is_socket and (host or not parts.path.strip("/")):
         raise _wrong("names no socket")
     if not is_socket and not host:
-        raise _wrong("names no host; a '/' in a password is written as %2F")
+        raise _wrong("names no host")
     if port == 0:
         raise _wrong("has port 0")
     options = _options(parts)
