@@ -51,6 +51,8 @@ class Secret:
 
     text: str = field(repr=False)
     origin: str
+    is_own: bool = False
+    """Of the secrets folder, where this node makes one when it is given none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ def find_secret(source: SecretSource, secrets_dir: Path, credentials_dir: Path |
             f"cannot keep a generated key in {secrets_dir}: {error.strerror}; make the folder "
             f"writable or give the key by the setting {source.setting}"
         ) from error
-    return Secret(_read(path), f"the file {path}")
+    return Secret(_read(path), f"the file {path}", is_own=True)
 
 
 def jwt_key(secret: Secret, host: str) -> bytes:

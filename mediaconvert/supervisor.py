@@ -27,7 +27,7 @@ from mediaconvert.errors import ConfigError, StartupError
 from mediaconvert.ports.backends import Backends
 from mediaconvert.settings import Settings
 from mediaconvert.tools.toolbox import Toolbox, open_toolbox
-from mediaconvert.vault import load_keys, verify_master_key
+from mediaconvert.vault import load_keys, verify_keys
 from mediaconvert.workers.janitor import Janitor
 from mediaconvert.workers.pool import Pool
 
@@ -74,7 +74,7 @@ async def supervise(
     keys = load_keys(settings)
     async with AsyncExitStack() as stack:
         backends = await stack.enter_async_context(open_backends(settings))
-        await verify_master_key(backends.catalog, keys.vault)
+        await verify_keys(backends.catalog, keys, is_embedded=backends.is_embedded)
         tools: Toolbox | None = None
         if settings.server.role != "api":
             slots = settings.workers.slots or os.cpu_count() or 1

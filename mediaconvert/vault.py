@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 import os
 import secrets
 from dataclasses import dataclass, field
@@ -23,10 +24,14 @@ from mediaconvert.model import UserId
 from mediaconvert.ports.catalog import Catalog
 from mediaconvert.settings import Settings
 
+logger = logging.getLogger("mediaconvert.vault")
+
 _VERSION = b"\x01"
 """First byte of everything sealed: version 1 is nonce (12) + ciphertext + tag (16)."""
 _NONCE_BYTES = 12
 _FINGERPRINT_NAME = "master_key_fingerprint"
+_JWT_FINGERPRINT_NAME = "jwt_key_fingerprint"
+_FINGERPRINT_BYTES = 16
 
 
 class UnsealError(MediaConvertError):
@@ -41,7 +46,7 @@ class Vault:
         if len(key) != MASTER_KEY_BYTES:
             raise ValueError(f"a master key has {MASTER_KEY_BYTES} bytes, not {len(key)}")
         self._cipher = AESGCM(key)
-        self._fingerprint = hmac.digest(key, b"mediaconvert master key fingerprint", hashlib.sha256)
+        self._fingerprint = _fingerprint(key, b"mediaconvert master key fingerprint")
 
     def seal(self, secret: str, *, access_key: str, user_id: UserId) -> bytes:
         """Bytes for the database, bound to the access key and its user: moved to another row
@@ -67,7 +72,7 @@ class Vault:
 
     def fingerprint(self) -> str:
         """Tells master keys apart without telling anything about them: 32 hex digits."""
-        return self._fingerprint[:16].hex()
+        return self._fingerprint
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,13 @@ class Keys:
 
     jwt_key: bytes = field(repr=False)
     vault: Vault
+    is_jwt_key_own: bool = False
+    """This node made it, as it was given none."""
+    is_master_key_own: bool = False
+
+    def jwt_fingerprint(self) -> str:
+        """As `Vault.fingerprint`, of the key of the tokens."""
+        return _fingerprint(self.jwt_key, b"mediaconvert jwt key fingerprint")
 
 
 def load_keys(settings: Settings, *, credentials_dir: Path | None = None) -> Keys:
@@ -87,9 +99,59 @@ def load_keys(settings: Settings, *, credentials_dir: Path | None = None) -> Key
         credentials_dir = Path(os.environ["CREDENTIALS_DIRECTORY"])
     jwt = SecretSource("jwt_secret", "auth.jwt_secret", auth.jwt_secret, auth.jwt_secret_file)
     master = SecretSource("master_key", "auth.master_key", auth.master_key, auth.master_key_file)
+    jwt_secret = find_secret(jwt, secrets_dir, credentials_dir)
+    master_secret = find_secret(master, secrets_dir, credentials_dir)
     return Keys(
-        jwt_key=jwt_key(find_secret(jwt, secrets_dir, credentials_dir), settings.server.host),
-        vault=Vault(master_key(find_secret(master, secrets_dir, credentials_dir))),
+        jwt_key=jwt_key(jwt_secret, settings.server.host),
+        vault=Vault(master_key(master_secret)),
+        is_jwt_key_own=jwt_secret.is_own,
+        is_master_key_own=master_secret.is_own,
+    )
+
+
+async def verify_keys(catalog: Catalog, keys: Keys, *, is_embedded: bool) -> None:
+    """Refuse a node whose keys are not those of the installation; the first start writes their
+    fingerprints down. With an embedded catalog there are no other nodes, and the key of the
+    tokens may change: old tokens end then. Raises StartupError, Unavailable."""
+    if is_embedded:
+        await verify_master_key(catalog, keys.vault)
+        return
+    meta = catalog.housekeeping.meta
+    master = keys.vault.fingerprint()
+    if not hmac.compare_digest(await meta(_FINGERPRINT_NAME, master), master):
+        raise StartupError(
+            _other_key("master key", "MEDIACONVERT_MASTER_KEY", is_own=keys.is_master_key_own)
+        )
+    jwt = keys.jwt_fingerprint()
+    if not hmac.compare_digest(await meta(_JWT_FINGERPRINT_NAME, jwt), jwt):
+        raise StartupError(
+            _other_key("JWT key", "JWT_SECRET", is_own=keys.is_jwt_key_own)
+            + "; to change it for all, stop them and run `mediaconvert migrate --accept-jwt-key` "
+            "once with the new one"
+        )
+    if keys.is_jwt_key_own or keys.is_master_key_own:
+        logger.warning(
+            "this node made a key itself, as it was given none; further nodes need the same "
+            "JWT_SECRET and MEDIACONVERT_MASTER_KEY, here in <data_dir>/secrets"
+        )
+
+
+async def accept_jwt_key(catalog: Catalog, keys: Keys) -> None:
+    """From now on this is the installation's key of the tokens: nodes with the former one are
+    refused at their next start, and all tokens signed with it end. Raises Unavailable."""
+    await catalog.housekeeping.set_meta(_JWT_FINGERPRINT_NAME, keys.jwt_fingerprint())
+
+
+def _other_key(name: str, variable: str, *, is_own: bool) -> str:
+    if is_own:
+        return (
+            f"this node made a {name} of its own, as it was given none, and the installation's "
+            f"other nodes have another; set {variable} to the same value on all nodes (what the "
+            f"first node made stands in its <data_dir>/secrets)"
+        )
+    return (
+        f"this node's {name} is not the one of the installation's other nodes; set {variable} "
+        "to the same value on all nodes"
     )
 
 
@@ -104,6 +166,11 @@ async def verify_master_key(catalog: Catalog, vault: Vault) -> None:
             "put back the former key (auth.master_key, auth.master_key_file or "
             "<data_dir>/secrets/master_key)"
         )
+
+
+def _fingerprint(key: bytes, purpose: bytes) -> str:
+    """Tells nothing about a key that cannot be guessed."""
+    return hmac.digest(key, purpose, hashlib.sha256)[:_FINGERPRINT_BYTES].hex()
 
 
 def _associated_data(access_key: str, user_id: UserId) -> bytes:

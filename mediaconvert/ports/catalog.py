@@ -342,6 +342,8 @@ class Housekeeping(Protocol):
         """The installation's value of a name, set now if there was none (used to recognise a
         wrong master key)."""
 
+    async def set_meta(self, key: str, value: str) -> None: ...
+
 
 @dataclass(frozen=True, slots=True)
 class CatalogGauges:

@@ -114,3 +114,9 @@ class SqlHousekeeping:
             return value
 
         return await self._driver.write(body)
+
+    async def set_meta(self, key: str, value: str) -> None:
+        async def body(conn: Connection) -> None:
+            await conn.execute("meta_set", key, value)
+
+        await self._driver.write(body)
