@@ -124,11 +124,13 @@ async def verify_keys(catalog: Catalog, keys: Keys, *, is_embedded: bool) -> Non
         )
     jwt = keys.jwt_fingerprint()
     if not hmac.compare_digest(await meta(_JWT_FINGERPRINT_NAME, jwt), jwt):
-        raise StartupError(
-            _other_key("JWT key", "JWT_SECRET", is_own=keys.is_jwt_key_own)
-            + "; to change it for all, stop them and run `mediaconvert migrate --accept-jwt-key` "
-            "once with the new one"
-        )
+        sentence = _other_key("JWT key", "JWT_SECRET", is_own=keys.is_jwt_key_own)
+        if not keys.is_jwt_key_own:
+            sentence += (
+                ", or, to change it for all of them, stop them and run `mediaconvert migrate "
+                "--accept-jwt-key` once with the new one"
+            )
+        raise StartupError(sentence)
     if keys.is_jwt_key_own or keys.is_master_key_own:
         logger.warning(
             "this node made a key itself, as it was given none; further nodes need the same "
@@ -147,7 +149,7 @@ def _other_key(name: str, variable: str, *, is_own: bool) -> str:
         return (
             f"this node made a {name} of its own, as it was given none, and the installation's "
             f"other nodes have another; set {variable} to the same value on all nodes (what the "
-            f"first node made stands in its <data_dir>/secrets)"
+            "first node made stands in its <data_dir>/secrets)"
         )
     return (
         f"this node's {name} is not the one of the installation's other nodes; set {variable} "
