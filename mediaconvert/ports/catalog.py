@@ -295,6 +295,9 @@ class Queue(Protocol):
     async def release(self, lease: Lease, reason: str) -> bool:
         """Back to pending at once, without losing an attempt (shutdown)."""
 
+    async def any_expired(self) -> bool:
+        """Whether `recover` would find a lease that has run out. A cheap read."""
+
     async def recover(
         self, *, all_running: bool, by: TriggeredBy, message: str, is_crash: bool = True
     ) -> tuple[JobId, ...]:

@@ -28,6 +28,11 @@ GARBAGE_SECONDS = 30.0
 DETACHED_SECONDS = 30.0
 UPLOADS_SECONDS = 300.0
 ORPHANS_SECONDS = 3600.0
+SWEEP_SHARE = 0.1
+"""Of a lease: how often dead ones are looked for. With 15 s a job whose worker was killed is
+back in the queue 16.5 s later at most, and the promise is 20."""
+MERCY_SHARE = 1 / 3
+"""Of a lease: for workers to be heard again after an outage; they try once a second."""
 PAUSE_SECONDS = 0.1
 """Between two batches: at most 5,000 deletions a second, the rest of the disk is for users."""
 
@@ -53,19 +58,16 @@ class Janitor:
         self._notices = notices
         self._settings = settings
         self._garbage_announced = trio.Event()
+        self._waiting: set[str] = set()
 
     async def run(self) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._listen)
-            nursery.start_soon(self._repeat, "leases", self._lease_seconds, self.sweep_leases)
+            nursery.start_soon(self._repeat_leases)
             nursery.start_soon(self._repeat_garbage)
             nursery.start_soon(self._repeat, "detached", DETACHED_SECONDS, self.sweep_detached)
             nursery.start_soon(self._repeat, "uploads", UPLOADS_SECONDS, self.sweep_uploads)
             nursery.start_soon(self._repeat, "orphans", self._orphan_seconds, self.sweep_orphans)
-
-    @property
-    def _lease_seconds(self) -> float:
-        return self._settings.workers.lease_seconds / 3
 
     @property
     def _orphan_seconds(self) -> float:
@@ -73,6 +75,8 @@ class Janitor:
 
     async def sweep_leases(self) -> int:
         """Jobs whose worker fell silent go back to the queue."""
+        if not await self._queue.any_expired():
+            return 0
         back = await self._queue.recover(
             all_running=False,
             by=TriggeredBy.SYSTEM,
@@ -150,6 +154,25 @@ class Janitor:
             self._garbage_announced.set()
         return done
 
+    async def _repeat_leases(self) -> None:
+        """Often, so that a lease that runs out is noticed within a tenth of it. But where the
+        catalog has been away (or this process has stood still, for all it knows together with
+        the machine), all leases may have run out while all workers live: they are given time
+        to renew them, or to give their jobs back, before anybody is taken for dead."""
+        lease_seconds = self._settings.workers.lease_seconds
+        every, mercy = lease_seconds * SWEEP_SHARE, lease_seconds * MERCY_SHARE
+        reachable_since = last = trio.current_time()
+        while True:
+            await trio.sleep(every)
+            now = trio.current_time()
+            if now - last > mercy:
+                reachable_since = now
+            last = now
+            is_merciful = now - reachable_since < mercy
+            look = self._queue.any_expired if is_merciful else self.sweep_leases
+            if not await self._attempt("leases", look):
+                reachable_since = trio.current_time()
+
     async def _listen(self) -> None:
         async with self._notices.subscribe(Topic.GARBAGE) as subscription:
             while True:
@@ -173,9 +196,15 @@ class Janitor:
             await trio.sleep(every_seconds)
             await self._attempt(duty, sweep)
 
-    async def _attempt(self, duty: str, sweep: Callable[[], Awaitable[int]]) -> None:
+    async def _attempt(self, duty: str, sweep: Callable[[], Awaitable[object]]) -> bool:
+        """Whether it could be done. The first failure of several in a row is told."""
         try:
             await sweep()
         except Unavailable as error:
-            fields = {"duty": duty}
-            log.warning("housekeeping has to wait: %s", error, extra={"fields": fields})
+            if duty not in self._waiting:
+                fields = {"duty": duty}
+                log.warning("housekeeping has to wait: %s", error, extra={"fields": fields})
+            self._waiting.add(duty)
+            return False
+        self._waiting.discard(duty)
+        return True

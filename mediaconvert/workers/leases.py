@@ -2,8 +2,8 @@
 
 Every running job has one cancel scope. Its deadline is the moment until which the lease is
 certain; each renewal moves it on, so a process that cannot renew stops its own jobs before
-anybody else may take them, without a further clock. Called by the pool and the runner; asks
-the catalog one thing, renewal.
+anybody else may take them, without a further clock; when the catalog answers again it gives
+them back. Called by the pool and the runner.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ class Stop(StrEnum):
     CANCELED = "canceled"
     """By its owner; the catalog has ended it already."""
     LOST = "lost"
-    """Its lease is somebody else's, or no longer certain."""
+    """Its lease is somebody else's."""
+    UNRENEWED = "unrenewed"
+    """Its lease could not be renewed in time: whose it is by now, only the catalog knows."""
     SHUTDOWN = "shutdown"
     """The process is ending; the job goes back to the queue."""
 
@@ -50,6 +52,7 @@ class HeldJob:
         self.is_process_ending = False
         """Whoever stops the process may be stopping its children by the same signal."""
         self._stopped: Stop | None = None
+        self._held_since = trio.current_time()
 
     def stop(self, why: Stop) -> None:
         """Cancel the scope; the first reason counts."""
@@ -59,10 +62,16 @@ class HeldJob:
 
     @property
     def stopped(self) -> Stop | None:
-        """LOST also where the scope's deadline has passed."""
+        """UNRENEWED where the scope's deadline has passed."""
         if self._stopped is None and self.scope.cancel_called:
-            self._stopped = Stop.LOST
+            self._stopped = Stop.UNRENEWED
         return self._stopped
+
+    def age_seconds(self) -> float:
+        """How long ago the job was made, give or take a transaction: by the catalog's clock up
+        to the claim, from there on by ours, which may be set to anything."""
+        waited_us = self.job.started_at_us - self.job.created_at_us
+        return waited_us / 1e6 + trio.current_time() - self._held_since
 
 
 class LeaseKeeper:
@@ -75,6 +84,8 @@ class LeaseKeeper:
         # Two renewals may fail before a job is stopped, whatever the settings say.
         self._renew_seconds = min(settings.renew_seconds, settings.lease_seconds / 3)
         self._held: list[HeldJob] = []
+        self._unrenewed: list[Lease] = []
+        """Of attempts that are over. At most one a slot: without the catalog none is claimed."""
         self._is_process_ending = False
         self._stop_all: Stop | None = None
         self._canceled: deque[JobId] = deque(maxlen=REMEMBERED_CANCELS)
@@ -100,6 +111,8 @@ class LeaseKeeper:
             yield held
         finally:
             self._held.remove(held)
+            if held.stopped is Stop.UNRENEWED:
+                self._unrenewed.append(held.lease)
 
     def cancel(self, job_id: JobId) -> None:
         """Stop the job if it runs here."""
@@ -124,10 +137,12 @@ class LeaseKeeper:
         """Renew until cancelled."""
         is_away = False
         while True:
+            is_urgent = is_away or self._unrenewed
             await trio.sleep(
-                min(RETRY_SECONDS, self._renew_seconds) if is_away else self._renew_seconds
+                min(RETRY_SECONDS, self._renew_seconds) if is_urgent else self._renew_seconds
             )
             try:
+                await self._give_back()
                 await self._renew()
             except Unavailable as error:
                 if not is_away:
@@ -137,6 +152,20 @@ class LeaseKeeper:
                 if is_away:
                     log.info("leases are being renewed again")
                 is_away = False
+
+    async def _give_back(self) -> None:
+        """Release what was stopped for want of a renewal, so that it is not taken for the job
+        of a dead worker when its lease runs out. Refused where that has happened."""
+        while self._unrenewed:
+            lease = self._unrenewed[0]
+            is_released = await self._queue.release(lease, "its lease could not be renewed in time")
+            del self._unrenewed[0]
+            log.info(
+                "gave back a job whose lease could not be renewed"
+                if is_released
+                else "a job whose lease could not be renewed is no longer ours",
+                extra={"fields": {"job": lease.job_id}},
+            )
 
     async def _renew(self) -> None:
         # A job that is being put back still needs its lease; a lost one has none.

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import random
-import time
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from functools import partial
@@ -62,7 +61,10 @@ class Settler:
         even when the process is ending, but not when the job is no longer ours."""
         ending = Ending.LOST
         with trio.move_on_after(SETTLE_SECONDS, shield=True) as scope:
-            if held.stopped in (Stop.CANCELED, Stop.LOST):
+            if held.stopped is Stop.UNRENEWED:
+                # The lease keeper gives the job back as soon as the catalog answers.
+                _say(held, "discarded an attempt: its lease could not be renewed", warn=True)
+            elif held.stopped in (Stop.CANCELED, Stop.LOST):
                 ending = Ending(held.stopped.value)
                 _say(held, f"discarded an attempt: the job was {ending}")
             else:
@@ -70,7 +72,9 @@ class Settler:
             if ending is not Ending.COMPLETED:
                 await self._discard(adopted)
         if scope.cancelled_caught:
-            _say(held, "an attempt could not be settled; its lease will run out", warn=True)
+            # Whatever has been written, the lease keeper's fenced release does no harm.
+            held.stop(Stop.UNRENEWED)
+            _say(held, "an attempt could not be settled; it is given back later", warn=True)
         return ending
 
     async def _write(self, held: HeldJob, verdict: JobOutcome | JobFailure | None) -> Ending:
@@ -105,7 +109,7 @@ class Settler:
             failure.kind,
             infra_failures=job.infra_failures,
             crashes=job.crashes,
-            age_seconds=time.time() - job.created_at_us / 1e6,
+            age_seconds=held.age_seconds(),
             chance=random.random(),
             settings=self._settings,
         )

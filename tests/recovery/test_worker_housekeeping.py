@@ -32,7 +32,7 @@ def janitor(rig: Rig, **storage: float) -> Janitor:
     settings = Settings(
         server=rig.settings.server,
         workers=rig.settings.workers,
-        storage=StorageSettings(**storage),  # type: ignore[arg-type]
+        storage=StorageSettings(**({"garbage_minutes": 0.0} | storage)),  # type: ignore[arg-type]
     )
     return Janitor(rig.catalog, rig.blobs, rig.notices, settings)
 
@@ -45,6 +45,17 @@ async def test_the_bytes_of_a_deleted_object_are_deleted_and_forgotten(rig: Rig)
     assert await janitor(rig).sweep_garbage() == 1
     assert await rig.stored_blobs() == kept
     assert await rig.catalog.housekeeping.garbage(10) == ()
+
+
+async def test_deleted_bytes_stay_a_while_for_readers_on_other_machines(rig: Rig) -> None:
+    await rig.upload("gone", b"1")
+    stored = await rig.stored_blobs()
+    await rig.catalog.objects.delete(rig.bucket, [("gone", Conditions())])
+    assert await janitor(rig, garbage_minutes=1.0).sweep_garbage() == 0
+    assert await rig.stored_blobs() == stored
+    # Everything has been garbage since before a moment in the future.
+    assert await janitor(rig, garbage_minutes=-1.0).sweep_garbage() == 1
+    assert await rig.stored_blobs() == set()
 
 
 async def test_a_blob_that_cannot_be_deleted_does_not_keep_the_others(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
 import trio
 import trio.testing
 
@@ -202,7 +204,52 @@ async def test_a_job_whose_lease_cannot_be_renewed_stops_before_it_runs_out(
             assert held.scope.deadline == asked_at + 2.0
             with held.scope:
                 await trio.sleep_forever()
-            assert held.stopped is Stop.LOST
+            assert held.stopped is Stop.UNRENEWED
+
+
+async def _let_the_lease_go(rig: Rig) -> None:
+    """Claim the one job and hold it, with nobody renewing, until it is stopped."""
+    job = await rig.claim()
+    with rig.keeper.hold(job, trio.current_time()) as held, held.scope:
+        await trio.sleep_forever()
+    assert held.stopped is Stop.UNRENEWED
+
+
+async def test_a_job_that_could_not_be_renewed_is_given_back_with_its_attempt(
+    tmp_path: Path,
+) -> None:
+    settings = settings_for(tmp_path, lease_seconds=1.0, renew_seconds=0.1)
+    async with open_rig(settings, with_tools=False) as rig:
+        job_id = await rig.submit(PHOTO.read_bytes(), RESIZE)
+        await _let_the_lease_go(rig)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(rig.keeper.run)
+            await until(lambda: has_status(rig, job_id, JobStatus.PENDING))
+            nursery.cancel_scope.cancel()
+        again = await rig.claim()
+        assert (again.attempt, again.crashes) == (1, 0)
+
+
+async def test_a_job_that_somebody_took_meanwhile_is_not_given_back(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = settings_for(tmp_path, lease_seconds=1.0, renew_seconds=0.1)
+    async with open_rig(settings, with_tools=False) as rig:
+        job_id = await rig.submit(PHOTO.read_bytes(), RESIZE)
+        await _let_the_lease_go(rig)
+        await rig.catalog.queue.recover(all_running=True, by=TriggeredBy.SYSTEM, message="test")
+        assert (await rig.claim()).attempt == 2
+        with caplog.at_level(logging.INFO, "mediaconvert.workers.leases"):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(rig.keeper.run)
+                await until(lambda: _is_said(caplog, "no longer ours"))
+                nursery.cancel_scope.cancel()
+        assert (await rig.job(job_id)).status is JobStatus.PROCESSING
+
+
+async def _is_said(caplog: pytest.LogCaptureFixture, words: str) -> bool:
+    await trio.lowlevel.checkpoint()
+    return words in caplog.text
 
 
 async def test_a_cancel_that_overtakes_the_claims_answer_is_not_forgotten(tmp_path: Path) -> None:

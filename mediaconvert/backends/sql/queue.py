@@ -121,6 +121,12 @@ class SqlQueue:
 
         return await self._driver.write(body)
 
+    async def any_expired(self) -> bool:
+        async def body(conn: Connection) -> bool:
+            return await conn.fetch_row("job_expired", await conn.now_us()) is not None
+
+        return await self._driver.read(body)
+
     async def recover(
         self, *, all_running: bool, by: TriggeredBy, message: str, is_crash: bool = True
     ) -> tuple[JobId, ...]:

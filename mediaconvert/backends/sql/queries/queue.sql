@@ -99,6 +99,10 @@ update jobs set status = 'pending', available_at = created_at, attempt = attempt
   worker_id = null, lease_token = null, lease_until = null
 where id = $1 and lease_token = $2 and status = 'processing';
 
+-- name: job_expired
+-- Any one whose lease has run out.
+select id from jobs where status = 'processing' and lease_until <= $1 limit 1;
+
 -- name: jobs_expired
 -- Running jobs whose lease has run out.
 select id, source_id, crashes from jobs
