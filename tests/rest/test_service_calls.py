@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,10 @@ import trio
 
 from mediaconvert import SOURCE_URL, __version__
 from mediaconvert.api.rest.app import make_status_app
+from mediaconvert.api.rest.models import DependencyRow
 from mediaconvert.api.rest.readiness import Check, Finding, Readiness, service_checks
 from mediaconvert.errors import Unavailable
+from mediaconvert.settings import DatabaseSettings, Settings
 from mediaconvert.tools.toolbox import open_toolbox
 from tests.rest.service import METRICS_TOKEN, Person, Service
 
@@ -196,22 +199,47 @@ async def test_many_who_ask_at_once_cost_one_round_of_checks() -> None:
 
 
 async def test_a_worker_tells_of_its_tools_and_its_sandbox(service: Service) -> None:
-    async with open_toolbox(service.settings.tools, slots=1) as tools:
+    rows = await _rows_of_a_worker(service, service.settings)
+    found = {tool.name: tool for tool in rows["tools"].tools or ()}
+    assert {"ffmpeg", "ffprobe", "libvips", "pdfium"} <= set(found)
+    assert all(tool.status == "ok" and tool.version for tool in found.values())
+    assert rows["sandbox"].status in ("ok", "degraded")
+    assert rows["sandbox"].version or rows["sandbox"].detail
+
+
+async def test_a_worker_without_room_to_work_is_not_ready(service: Service, tmp_path: Path) -> None:
+    """Wherever the blobs are."""
+    storage = replace(service.settings.storage, min_free_bytes=1 << 62)
+    full = await _rows_of_a_worker(service, replace(service.settings, storage=storage))
+    assert full["disk space"].status == "unavailable"
+    assert str(full["disk space"].detail).endswith(f"need {1 << 62}; make room")
+    server = replace(service.settings.server, data_dir=tmp_path / "gone")
+    gone = await _rows_of_a_worker(service, replace(service.settings, server=server))
+    assert gone["disk space"].status == "unavailable"
+    assert "No such file or directory" in str(gone["disk space"].detail)
+
+
+async def test_processes_that_share_a_catalog_without_notices_say_that_workers_poll(
+    service: Service,
+) -> None:
+    shared = DatabaseSettings(url="postgres://somewhere/films")
+    rows = await _rows_of_a_worker(service, replace(service.settings, database=shared))
+    assert (rows["queue"].status, rows["queue"].version) == ("ok", "in this process")
+    assert "redis.url" in str(rows["queue"].detail)
+
+
+async def _rows_of_a_worker(service: Service, settings: Settings) -> dict[str, DependencyRow]:
+    async with open_toolbox(settings.tools, slots=1) as tools:
         checks = service_checks(
             catalog=service.catalog,
             blobs=service.blobs,
             notices=service.notices,
             analytics=service.analytics,
             tools=tools,
-            settings=service.settings,
+            settings=settings,
         )
         report = await Readiness(checks, deadline_seconds=60).report()
-    rows = {row.name: row for row in report.checks}
-    found = {tool.name: tool for tool in rows["tools"].tools or ()}
-    assert {"ffmpeg", "ffprobe", "libvips", "pdfium"} <= set(found)
-    assert all(tool.status == "ok" and tool.version for tool in found.values())
-    assert rows["sandbox"].status in ("ok", "degraded")
-    assert rows["sandbox"].version or rows["sandbox"].detail
+    return {row.name: row for row in report.checks}
 
 
 async def test_a_process_without_the_api_role_serves_only_its_state(

@@ -7,8 +7,10 @@ nothing. Never touches a backend itself.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import trio
 
@@ -120,11 +122,14 @@ def service_checks(
 ) -> tuple[Check, ...]:
     """The rows of `/ready`. Without tools (a process without the worker role) the rows of
     tools and sandbox are left out."""
-    storage = _Storage(blobs, settings.storage.min_free_bytes)
+    # Jobs work in the data directory, wherever the blobs are.
+    work_folder = None if tools is None else settings.server.data_dir
+    disk = _Disk(blobs, work_folder, settings.storage.min_free_bytes)
+    polls = bool(settings.database.url) and not settings.redis.url
     checks = [
         Check("database", _plain(catalog.housekeeping.check)),
         Check("storage", _plain(blobs.check)),
-        Check("queue", _Queue(catalog, notices).probe),
+        Check("queue", _Queue(catalog, notices, polls=polls).probe),
         # A store that is away delays the reports; the outbox keeps their events.
         Check("analytics", _plain(analytics.check), is_required=False),
     ]
@@ -132,7 +137,7 @@ def service_checks(
         toolbox = _Toolbox(tools, settings.tools.sandbox)
         checks.append(Check("tools", toolbox.probe_tools))
         checks.append(Check("sandbox", toolbox.probe_sandbox))
-    return (*checks, Check("disk space", storage.probe))
+    return (*checks, Check("disk space", disk.probe))
 
 
 def _plain(check: Callable[[], Awaitable[str]]) -> Callable[[], Awaitable[Finding]]:
@@ -146,31 +151,55 @@ def _plain(check: Callable[[], Awaitable[str]]) -> Callable[[], Awaitable[Findin
 class _Queue:
     catalog: Catalog
     notices: Notices
+    polls: bool
+    """Other processes share the catalog, and nothing carries notices to them."""
 
     async def probe(self) -> Finding:
         """The queue is the catalog's; without notices it only goes slower."""
         await self.catalog.queue.next_due_seconds()
         try:
-            return Finding(version=await self.notices.check())
+            version = await self.notices.check()
         except Unavailable as error:
             return Finding("degraded", detail=f"workers poll: {error}")
+        return Finding(
+            version=version,
+            detail="workers of other processes poll; redis.url spares it" if self.polls else None,
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class _Storage:
+class _Disk:
+    """Space where blobs are stored and, in a process that runs jobs, where they work."""
+
     blobs: BlobStore
+    work_folder: Path | None
     min_free_bytes: int
+    # Of its own: a disk that hangs may keep these two threads, and nobody else's.
+    threads: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(2))
 
     async def probe(self) -> Finding:
-        free = await self.blobs.free_bytes()
-        if free is None:
+        rows = [("uploads", await self.blobs.free_bytes())]
+        if self.work_folder is not None:
+            rows.append(("jobs", await self._free_bytes(self.work_folder)))
+        known = [(what, free) for what, free in rows if free is not None]
+        if not known:
             return Finding(detail="the store does not tell")
+        what, free = min(known, key=lambda row: row[1])
         if free < self.min_free_bytes:
             return Finding(
                 "unavailable",
-                detail=f"{free} bytes free, uploads need {self.min_free_bytes}; make room",
+                detail=f"{free} bytes free, {what} need {self.min_free_bytes}; make room",
             )
         return Finding(detail=f"{free} bytes free")
+
+    async def _free_bytes(self, folder: Path) -> int:
+        try:
+            usage = await trio.to_thread.run_sync(
+                shutil.disk_usage, folder, abandon_on_cancel=True, limiter=self.threads
+            )
+        except OSError as error:
+            raise Unavailable(f"the data directory {folder}: {error.strerror}") from error
+        return usage.free
 
 
 @dataclass(frozen=True, slots=True)
