@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.servers.fixtures import (
+    catalog_template,
     clickhouse,
     postgres,
     redis_address,
@@ -11,4 +12,12 @@ from tests.servers.fixtures import (
     servers_folder,
 )
 
-__all__ = ["clickhouse", "postgres", "redis_address", "redis_server", "seaweedfs", "servers_folder"]
+__all__ = [
+    "catalog_template",
+    "clickhouse",
+    "postgres",
+    "redis_address",
+    "redis_server",
+    "seaweedfs",
+    "servers_folder",
+]

@@ -42,6 +42,8 @@ ONLY_IN = {
     "hypercorn": "api",
     "h11": "api",
     "sqlite3": "backends",
+    "asyncpg": "backends",
+    "trio_asyncio": "backends",
     "redis": "backends",
 }
 

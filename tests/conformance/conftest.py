@@ -12,5 +12,5 @@ from tests.conformance.worlds import CATALOGS, World
 
 @pytest.fixture(params=CATALOGS)
 async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
-    async with CATALOGS[request.param](tmp_path) as opened:
+    async with CATALOGS[request.param](request, tmp_path) as opened:
         yield opened

@@ -12,7 +12,13 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from mediaconvert.backends.sql.catalog import open_sqlite_catalog
+import pytest
+
+from mediaconvert.backends.sql.catalog import (
+    open_postgres_driver,
+    open_sqlite_catalog,
+    sql_catalog,
+)
 from mediaconvert.model import (
     BlobId,
     BucketRef,
@@ -29,6 +35,7 @@ from mediaconvert.model import (
     VersionId,
 )
 from mediaconvert.ports.catalog import Catalog
+from tests.servers.postgres import Postgres
 
 ANY = Conditions()
 
@@ -105,7 +112,7 @@ class World:
 
 
 @asynccontextmanager
-async def _sqlite(folder: Path) -> AsyncIterator[World]:
+async def _sqlite(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[World]:
     path = folder / "catalog.sqlite"
 
     def execute(statement: str) -> None:
@@ -116,6 +123,19 @@ async def _sqlite(folder: Path) -> AsyncIterator[World]:
         yield World(catalog, execute)
 
 
-CATALOGS: Mapping[str, Callable[[Path], AbstractAsyncContextManager[World]]] = {
-    "sqlite": _sqlite,
-}
+@asynccontextmanager
+async def _postgres(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[World]:
+    server: Postgres = request.getfixturevalue("postgres")
+    template: str = request.getfixturevalue("catalog_template")
+    with server.database(template) as url:
+
+        def execute(statement: str) -> None:
+            server.execute(url, statement)
+
+        async with open_postgres_driver(url) as driver:
+            yield World(sql_catalog(driver), execute)
+
+
+CATALOGS: Mapping[
+    str, Callable[[pytest.FixtureRequest, Path], AbstractAsyncContextManager[World]]
+] = {"sqlite": _sqlite, "postgres": _postgres}

@@ -8,10 +8,13 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import trio
 
+from mediaconvert.backends.sql.catalog import open_postgres_driver
 from tests.servers.clickhouse import ClickHouse
 from tests.servers.postgres import Postgres
 from tests.servers.redis import Redis
@@ -32,6 +35,21 @@ def postgres(servers_folder: Path) -> Iterator[Postgres]:
     server.process.start()
     yield server
     server.process.stop()
+
+
+@pytest.fixture(scope="session")
+def catalog_template(postgres: Postgres) -> str:
+    """The name of a database with an empty catalog, to make others from."""
+    name = postgres.create_database()
+
+    async def migrate() -> None:
+        async with open_postgres_driver(postgres.url(name)):
+            pass
+
+    # Asked for inside of a test's loop, so a loop of its own needs a thread.
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(trio.run, migrate).result()
+    return name
 
 
 @pytest.fixture(scope="session")

@@ -74,20 +74,21 @@ class Postgres:
         self.execute("postgres", f"drop database {name} with (force)")
 
     @contextmanager
-    def database(self) -> Iterator[str]:
+    def database(self, template: str = "template1") -> Iterator[str]:
         """The URL of a fresh database, dropped afterwards."""
-        name = self.create_database()
+        name = self.create_database(template)
         try:
             yield self.url(name)
         finally:
             self.drop_database(name)
 
     def execute(self, database: str, statement: str) -> str:
-        """What psql answers, unaligned and without headings."""
+        """What psql answers, unaligned and without headings; a database by its name or URL."""
+        url = database if "://" in database else self.url(database)
         done = subprocess.run(
             [
                 *(str(self._bin / "psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"),
-                *("-d", self.url(database), "-c", statement),
+                *("-d", url, "-c", statement),
             ],
             capture_output=True,
             text=True,

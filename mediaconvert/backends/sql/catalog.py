@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mediaconvert.backends.sql.buckets import SqlBuckets
 from mediaconvert.backends.sql.credentials import SqlCredentials
@@ -24,6 +25,9 @@ from mediaconvert.backends.sql.sqlite import open_sqlite
 from mediaconvert.backends.sql.uploads import SqlUploads
 from mediaconvert.backends.sql.users import SqlUsers
 from mediaconvert.ports.catalog import Catalog
+
+if TYPE_CHECKING:
+    from mediaconvert.backends.sql.postgres import PostgresDriver
 
 _HERE = files("mediaconvert.backends.sql")
 
@@ -55,3 +59,23 @@ async def open_sqlite_catalog(
         path, queries, migrations, readers=readers, deadline_seconds=deadline_seconds
     ) as driver:
         yield sql_catalog(driver)
+
+
+@asynccontextmanager
+async def open_postgres_driver(
+    url: str, *, pool_size: int = 10, deadline_seconds: float = 5.0
+) -> AsyncIterator[PostgresDriver]:
+    """The database behind a libpq URI, with the catalog's queries and its schema brought up to
+    date; what `sql_catalog` takes, and others that share the database. Raises StartupError
+    where the URI is wrong, or the database cannot be reached or used."""
+    # asyncpg and asyncio take a while to import: only where they are used.
+    from mediaconvert.backends.sql.postgres import open_postgres
+    from mediaconvert.backends.sql.postgres_uri import parse_postgres_uri
+
+    queries = load_queries(_HERE / "queries", "postgres")
+    migrations = load_migrations(_HERE / "migrations", "postgres")
+    address = parse_postgres_uri(url)
+    async with open_postgres(
+        address, queries, migrations, pool_size=pool_size, deadline_seconds=deadline_seconds
+    ) as driver:
+        yield driver

@@ -2,7 +2,8 @@
 
 The body awaits only its connection and has no other effect, for it may run again. Statements
 are called by name; their texts stand in `*.sql` files, and no module here holds or builds SQL.
-Called by the subjects of the catalog and by the SQL analytics; implemented by `sqlite.py`.
+Called by the subjects of the catalog and by the SQL analytics; implemented by `sqlite.py` and
+`postgres.py`.
 """
 
 from __future__ import annotations
@@ -76,6 +77,10 @@ class Driver(Protocol):
 
     async def read(self, body: Body[T]) -> T:
         """Run a transaction that only reads, on one snapshot, without waiting for writers."""
+
+    async def settle(self) -> None:
+        """Return when no earlier write of this driver, given up while its commit was under
+        way, can be done any more: what is read from now on stays true. Raises Unavailable."""
 
 
 class UniqueViolation(MediaConvertError):

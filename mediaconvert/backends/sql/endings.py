@@ -92,14 +92,16 @@ async def give_up_or_requeue(
     one worker too many. Whether it is pending again."""
     crashes = job["crashes"] + int(is_crash)
     if crashes <= MAX_CRASHES or not is_crash:
-        await conn.execute("job_recover", job["id"], int(is_crash))
+        if not await conn.execute("job_recover", job["id"], int(is_crash)):
+            return False
         await note_transition(conn, job["id"], JobStatus.PROCESSING, by, message)
         return True
     error = (
         f"the job's tool or its worker died {crashes} times; it is not tried again, "
         "rerun it when the cause is found"
     )
-    await conn.execute("job_give_up", job["id"], error, await conn.now_us())
+    if not await conn.execute("job_give_up", job["id"], error, await conn.now_us()):
+        return False
     await note_transition(conn, job["id"], JobStatus.PROCESSING, by, f"Given up: {error}.")
     await purge_unread(conn, job["source_id"])
     return False

@@ -39,8 +39,9 @@ class SqlHousekeeping:
         return await self._driver.read(body)
 
     async def is_referenced(self, blob_id: BlobId) -> bool:
-        """As the port says. Asked of the writer, so that the answer comes after a commit that
-        is still hanging in the disk, not beside it."""
+        """As the port says. The answer comes after a commit that still hangs, not beside it: in
+        the server, which is asked to settle it, or in the disk, for which a writer waits."""
+        await self._driver.settle()
 
         async def body(conn: Connection) -> bool:
             return await conn.fetch_row("blob_referenced", blob_id) is not None

@@ -76,9 +76,8 @@ async def _page_of_rows(conn: Connection, bucket_id: int, query: ListQuery) -> l
             bucket_id,
             first["key"],
             end,
-            len(query.prefix.encode()),
+            query.prefix,
             query.delimiter,
-            len(query.delimiter.encode()),
             LAST,
             wanted,
         )

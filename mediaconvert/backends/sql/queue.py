@@ -1,7 +1,9 @@
 """The workers' side of jobs, on SQL: claim, renew, finish, fail, give back, recover.
 
 Every write asks for its lease token and the status `processing` in its WHERE clause: whoever
-has lost the lease changes nothing and is told so.
+has lost the lease changes nothing and is told so. Where that guard is all that a transaction
+stands on, it does without serialization; those that read what they then write (outputs, the
+last reader of a source) need it.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from collections.abc import Sequence
 
 from mediaconvert.backends.sql import rows
 from mediaconvert.backends.sql.claiming import claim_jobs
-from mediaconvert.backends.sql.driver import Connection, Driver, Row
+from mediaconvert.backends.sql.driver import Connection, Driver, Isolation, Row
 from mediaconvert.backends.sql.endings import complete_job, end_as_failed, give_up_or_requeue
 from mediaconvert.backends.sql.transitions import note_transition
 from mediaconvert.model import (
@@ -26,6 +28,9 @@ from mediaconvert.model import (
     TriggeredBy,
 )
 
+# A transaction's worth: a dead node may have left hundreds.
+_RECOVERED_AT_ONCE = 100
+
 
 class SqlQueue:
     """ports.catalog.Queue."""
@@ -39,7 +44,7 @@ class SqlQueue:
         async def body(conn: Connection) -> tuple[ClaimedJob, ...]:
             return await claim_jobs(conn, worker_id, limit, _microseconds(lease_seconds))
 
-        return await self._driver.write(body)
+        return await self._driver.write(body, isolation=Isolation.STATEMENT)
 
     async def next_due_seconds(self) -> float | None:
         async def body(conn: Connection) -> float | None:
@@ -62,7 +67,7 @@ class SqlQueue:
                 for lease in leases
             }
 
-        return await self._driver.write(body)
+        return await self._driver.write(body, isolation=Isolation.STATEMENT)
 
     async def progress(
         self,
@@ -79,7 +84,7 @@ class SqlQueue:
             )
             return changed > 0
 
-        return await self._driver.write(body)
+        return await self._driver.write(body, isolation=Isolation.STATEMENT)
 
     async def finish(self, lease: Lease, outcome: JobOutcome) -> bool:
         """As the port says. Finishing once more under the lease that finished the job changes
@@ -119,7 +124,7 @@ class SqlQueue:
             )
             return True
 
-        return await self._driver.write(body)
+        return await self._driver.write(body, isolation=Isolation.STATEMENT)
 
     async def any_expired(self) -> bool:
         async def body(conn: Connection) -> bool:
@@ -130,21 +135,27 @@ class SqlQueue:
     async def recover(
         self, *, all_running: bool, by: TriggeredBy, message: str, is_crash: bool = True
     ) -> tuple[JobId, ...]:
-        """As the port says; answers those that are pending again."""
+        """As the port says; answers those that are pending again. Several janitors may do it at
+        once: each takes those that no other is just taking."""
 
-        async def body(conn: Connection) -> tuple[JobId, ...]:
+        async def body(conn: Connection) -> tuple[int, list[JobId]]:
             found = (
-                await conn.fetch("jobs_running")
+                await conn.fetch("jobs_running", _RECOVERED_AT_ONCE)
                 if all_running
-                else await conn.fetch("jobs_expired", await conn.now_us())
+                else await conn.fetch("jobs_expired", await conn.now_us(), _RECOVERED_AT_ONCE)
             )
             back = []
             for row in found:
                 if await give_up_or_requeue(conn, row, by, message, is_crash=is_crash):
                     back.append(row["id"])
-            return tuple(back)
+            return len(found), back
 
-        return await self._driver.write(body)
+        recovered: list[JobId] = []
+        while True:
+            count, back = await self._driver.write(body)
+            recovered += back
+            if count < _RECOVERED_AT_ONCE:
+                return tuple(recovered)
 
 
 def _microseconds(seconds: float) -> int:

@@ -64,6 +64,11 @@ class SqliteDriver:
         """As Driver.read: a snapshot that no write waits for, nor waits for a write."""
         return await self._transact(self._readers, body)
 
+    async def settle(self) -> None:
+        """As Driver.settle. Nothing to do: there is one writer, and whoever writes next (or
+        asks as a writer) waits for the commit that hangs."""
+        await trio.lowlevel.checkpoint()
+
     async def _transact(self, pool: _Pool, body: Body[T]) -> T:
         session = await pool.take(self._deadline_seconds)
         return await self._in_thread(

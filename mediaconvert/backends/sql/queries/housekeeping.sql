@@ -7,8 +7,14 @@ select blob_id from garbage where created_at <= $2 order by id limit $1;
 -- name: garbage_forget
 delete from garbage where blob_id = $1;
 
--- name: blobs_unknown [sqlite]
+-- name: blobs_unknown
 -- Those of the names in the JSON array $1 that nothing refers to.
+select b.value as blob_id from json_array_elements_text(cast($1 as json)) b
+where not exists (select 1 from object_segments o where o.blob_id = b.value)
+  and not exists (select 1 from part_segments p where p.blob_id = b.value)
+  and not exists (select 1 from garbage g where g.blob_id = b.value);
+
+-- name: blobs_unknown [sqlite]
 select b.value as blob_id from json_each($1) b
 where not exists (select 1 from object_segments o where o.blob_id = b.value)
   and not exists (select 1 from part_segments p where p.blob_id = b.value)

@@ -72,27 +72,54 @@ from objects
 where bucket_id = $1 and is_current = 1 and key > $2 and key < $3
 order by key limit $4;
 
+-- name: list_walk
+-- With a delimiter: one index seek for each object or common prefix, from key $2 on. $4 is the
+-- prefix, $5 the delimiter, $6 is greater than whatever can follow a common prefix in a key; at
+-- most $7 rows.
+with recursive walk (n, key) as (
+  select 1, cast($2 as text) collate "C"
+  union all
+  select w.n + 1, (
+    select min(o.key) from objects o
+    where o.bucket_id = $1 and o.is_current = 1 and o.key < $3
+      and o.key > case strpos(substr(w.key, length($4) + 1), $5)
+        when 0 then w.key
+        else left(
+          w.key,
+          length($4) + strpos(substr(w.key, length($4) + 1), $5) - 1 + length($5)
+        ) || $6
+      end
+  )
+  from walk w where w.key is not null and w.n < $7
+)
+select o.key, o.size, o.etag, o.storage_class, o.created_at, o.checksum_algorithm,
+  o.checksum_type
+from walk w join objects o on o.bucket_id = $1 and o.is_current = 1 and o.key = w.key
+order by w.n;
+
 -- name: list_walk [sqlite]
--- With a delimiter: one index seek for each object or common prefix, from key $2 on. Bytes are
--- counted ($4 in the prefix, $6 in the delimiter $5) since SQLite's text functions end at a NUL.
--- $7 is greater than whatever can follow a common prefix in a key; at most $8 rows.
+-- In bytes, since SQLite's text functions end at a NUL.
 with recursive walk (n, key) as (
   select 1, $2
   union all
   select w.n + 1, (
     select min(o.key) from objects o
     where o.bucket_id = $1 and o.is_current = 1 and o.key < $3
-      and o.key > case instr(substr(cast(w.key as blob), $4 + 1), cast($5 as blob))
+      and o.key > case instr(
+        substr(cast(w.key as blob), length(cast($4 as blob)) + 1), cast($5 as blob)
+      )
         when 0 then w.key
         else cast(
           substr(
             cast(w.key as blob), 1,
-            $4 + instr(substr(cast(w.key as blob), $4 + 1), cast($5 as blob)) - 1 + $6
+            length(cast($4 as blob)) + instr(
+              substr(cast(w.key as blob), length(cast($4 as blob)) + 1), cast($5 as blob)
+            ) - 1 + length(cast($5 as blob))
           ) as text
-        ) || $7
+        ) || $6
       end
   )
-  from walk w where w.key is not null and w.n < $8
+  from walk w where w.key is not null and w.n < $7
 )
 select o.key, o.size, o.etag, o.storage_class, o.created_at, o.checksum_algorithm,
   o.checksum_type

@@ -33,7 +33,19 @@ where status = 'pending' and priority = $1 and user_id = $2;
 select user_id, count(*) as running from jobs where status = 'processing' group by user_id;
 
 -- name: claim
--- Take the longest waiting due job of a user.
+-- Take the longest waiting due job of a user that no other worker is just taking.
+update jobs set status = 'processing', attempt = attempt + 1, worker_id = $4,
+  lease_token = $5, lease_until = $6, started_at = $3, progress = 0, eta_seconds = null,
+  steps = '[]', result = '{}'
+where status = 'pending' and id = (
+  select j.id from jobs j
+  where j.status = 'pending' and j.priority = $1 and j.user_id = $2 and j.available_at <= $3
+  order by j.available_at, j.id limit 1
+  for update skip locked
+)
+returning id;
+
+-- name: claim [sqlite]
 update jobs set status = 'processing', attempt = attempt + 1, worker_id = $4,
   lease_token = $5, lease_until = $6, started_at = $3, progress = 0, eta_seconds = null,
   steps = '[]', result = '{}'
@@ -54,8 +66,14 @@ where j.id = $1;
 -- name: next_due
 select min(available_at) as due from jobs where status = 'pending';
 
--- name: renew [sqlite]
+-- name: renew
 -- All leases of a process, $1 as a JSON array of tokens.
+update jobs set lease_until = $3
+where status = 'processing' and worker_id = $2
+  and lease_token in (select value from json_array_elements_text(cast($1 as json)))
+returning id;
+
+-- name: renew [sqlite]
 update jobs set lease_until = $3
 where status = 'processing' and worker_id = $2
   and lease_token in (select value from json_each($1))
@@ -104,13 +122,19 @@ where id = $1 and lease_token = $2 and status = 'processing';
 select id from jobs where status = 'processing' and lease_until <= $1 limit 1;
 
 -- name: jobs_expired
--- Running jobs whose lease has run out.
+-- Running jobs whose lease has run out, but for those that somebody else is just changing.
 select id, source_id, crashes from jobs
 where status = 'processing' and lease_until <= $1
-order by lease_until, id;
+order by lease_until, id limit $2
+for update skip locked;
+
+-- name: jobs_expired [sqlite]
+select id, source_id, crashes from jobs
+where status = 'processing' and lease_until <= $1
+order by lease_until, id limit $2;
 
 -- name: jobs_running
-select id, source_id, crashes from jobs where status = 'processing' order by id;
+select id, source_id, crashes from jobs where status = 'processing' order by id limit $1;
 
 -- name: job_recover
 update jobs set status = 'pending', available_at = created_at, crashes = crashes + $2,

@@ -1,0 +1,145 @@
+"""What PostgreSQL's failures mean: to a transaction (may it run again?), to whoever waits for it,
+and to the operator at start.
+
+Pure. SQLSTATEs are those of PostgreSQL's manual, appendix A. Sentences never hold a password.
+Called by `postgres.py`.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+
+import asyncpg
+
+from mediaconvert.backends.sql.postgres_uri import PostgresAddress
+from mediaconvert.errors import StartupError, StorageFull, Unavailable
+
+CONNECTION_ERRORS = (
+    OSError,  # refused, reset, timed out, no such host, TLS
+    asyncpg.InterfaceError,  # "connection is closed"
+    asyncpg.InternalClientError,  # no host of several that is wanted
+    asyncpg.PostgresError,
+)
+"""All that opening and using a connection can raise."""
+
+_LOST = (
+    *("08000", "08001", "08003", "08004", "08006", "08007", "08P01"),
+    *("57P01", "57P02", "57P03", "57P05", "25P03", "25P04"),
+)
+
+_CONFLICTS = ("40001", "40P01")
+# An older statement of another schema, or of another server behind a pooler.
+_STALE = ("26000", "42P05")
+
+
+def sqlstate(error: BaseException) -> str:
+    """Empty where the error is not the server's."""
+    return (getattr(error, "sqlstate", None) or "") if _is_servers(error) else ""
+
+
+def _is_servers(error: BaseException) -> bool:
+    return isinstance(error, asyncpg.PostgresError)
+
+
+def is_lost(error: BaseException) -> bool:
+    """The connection is gone, or never came about."""
+    if isinstance(error, (OSError, asyncpg.InternalClientError)):
+        return True
+    if isinstance(error, asyncpg.InterfaceError):
+        return not isinstance(error, (asyncpg.DataError, ValueError))
+    return sqlstate(error) in _LOST
+
+
+def is_passing(error: BaseException) -> bool:
+    """Why no connection came about may pass within a second: the server is being started, or
+    all of its connections are taken just now."""
+    state = sqlstate(error)
+    return state in ("57P03", "53300") if state else not isinstance(error, ssl.SSLError)
+
+
+def is_conflict(error: BaseException) -> bool:
+    """Others were in the way; the same transaction may succeed when it runs again."""
+    return sqlstate(error) in _CONFLICTS
+
+
+def is_stale(error: BaseException) -> bool:
+    """A prepared statement is no longer what it was; prepared anew it works."""
+    return isinstance(
+        error, (asyncpg.InvalidCachedStatementError, asyncpg.exceptions.OutdatedSchemaCacheError)
+    ) or (sqlstate(error) in _STALE)
+
+
+def is_read_only(error: BaseException) -> bool:
+    """The server is a replica, or was made read-only. (A hot standby calls SERIALIZABLE a
+    feature that it does not have.)"""
+    return sqlstate(error) == "25006" or (
+        isinstance(error, asyncpg.FeatureNotSupportedError) and not is_stale(error)
+    )
+
+
+def translated(error: Exception) -> Exception:
+    """What a failure means to whoever asked, when the transaction will not run again and has
+    changed nothing; mistakes in our SQL stay what they are."""
+    state = sqlstate(error)
+    if state == "53100":
+        return StorageFull()
+    if state == "53300":
+        return Unavailable("the database has no connection left for us; nothing was changed", 5)
+    if state == "57014":
+        return Unavailable("the catalog took too long; nothing was changed")
+    if state == "55P03":
+        return Unavailable("the catalog is busy; nothing was changed")
+    if is_conflict(error):
+        return Unavailable("too many want to change the same at once; nothing was changed")
+    if is_read_only(error):
+        return Unavailable("the database is a read-only replica; nothing was changed", 5)
+    if is_lost(error) or state[:2] in ("53", "57", "58", "28") or state == "3D000":
+        return Unavailable("the database cannot be reached; nothing was changed", 2)
+    return error
+
+
+def startup_error(error: Exception, address: PostgresAddress) -> StartupError:
+    """The first connection failed: one sentence with what to do."""
+    return StartupError(f"the database {address.shown} {_at_start(error)}")
+
+
+def _at_start(error: Exception) -> str:
+    state = sqlstate(error)
+    if state in ("28P01", "28000"):
+        return (
+            f"refused the user or the password ({error}); correct them in DATABASE_URL, or "
+            "allow them in the server's pg_hba.conf"
+        )
+    if state == "3D000":
+        return f"does not exist ({error}); make it with createdb, or name another in DATABASE_URL"
+    if state == "53300":
+        return "has no connection left; raise its max_connections, or lower database.pool_size"
+    if state == "57P03":
+        return f"is not ready yet ({error}); start again when it is"
+    if isinstance(error, asyncpg.exceptions.TargetServerAttributeNotMatched):
+        return "has no server such as target_session_attrs asks for; check the hosts"
+    if isinstance(error, asyncpg.ClientConfigurationError):
+        return f"cannot be reached with this DATABASE_URL: {error}"
+    if isinstance(error, ssl.SSLError):
+        return (
+            f"cannot be reached over TLS: {reason(error)}; check sslmode, sslrootcert and the "
+            "host's name in DATABASE_URL"
+        )
+    if isinstance(error, ConnectionError) and "SSL" in str(error):
+        return (
+            "does not offer TLS; turn it on in the server, or, where the network is trusted, "
+            "write sslmode=disable in DATABASE_URL"
+        )
+    if isinstance(error, TimeoutError):
+        return "does not answer; check the host and the port in DATABASE_URL, and the firewall"
+    return f"cannot be reached: {reason(error)}; start the server, or correct DATABASE_URL"
+
+
+def reason(error: Exception) -> str:
+    """Why a connection did not come about, for a log."""
+    if isinstance(error, ssl.SSLError):
+        return getattr(error, "verify_message", "") or error.reason or "the handshake failed"
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,282 @@
+"""One connection to PostgreSQL and the transactions on it, one after another.
+
+Runs inside the asyncio loop, one task a transaction. Texts are carried so that any that SQLite
+can hold can be held here too. Says how far a transaction came; what that means, `postgres.py`
+decides. Called by it and by `postgres_schema.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import asyncpg
+
+from mediaconvert.backends.sql.driver import Body, Param, Row, UniqueViolation
+from mediaconvert.backends.sql.postgres_uri import PostgresAddress
+from mediaconvert.errors import InvalidRequest
+
+T = TypeVar("T")
+
+# All of the catalog's queries, and the analytics', stay prepared.
+_CACHED_STATEMENTS = 512
+
+# PostgreSQL's bigint.
+_LEAST, _GREATEST = -(1 << 63), (1 << 63) - 1
+
+_CLOCK = "select cast(extract(epoch from clock_timestamp()) * 1000000 as bigint) as now_us"
+# With what it takes to ask later what became of a transaction whose commit was not answered.
+_CLOCK_OF_A_WRITE = f"""{_CLOCK},
+  cast(pg_current_xact_id() as text) as xid, pg_backend_pid() as backend"""
+
+# The first eight digits of a WAL file's name are the timeline: a promoted replica has another.
+TIMELINE = "select substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionId:
+    """A transaction as its server knows it, on which a commit was sent."""
+
+    xid: str
+    backend: int
+    """The server process's pid."""
+    timeline: str
+
+
+def encode_text(text: str) -> str:
+    """PostgreSQL's texts cannot hold U+0000, which a key may. It is stored as U+0001 U+0002,
+    and U+0001 as U+0001 U+0003: whatever was less than, equal to or a prefix of another text
+    still is, and finding one in another still does."""
+    if "\x00" in text or "\x01" in text:
+        return text.replace("\x01", "\x01\x03").replace("\x00", "\x01\x02")
+    return text
+
+
+def decode_text(text: str) -> str:
+    if "\x01" in text:
+        return text.replace("\x01\x02", "\x00").replace("\x01\x03", "\x01")
+    return text
+
+
+async def open_session(address: PostgresAddress, seconds: float) -> Session:
+    """Raises what asyncpg raises: OSError, TimeoutError, PostgresError, InterfaceError."""
+    raw = await asyncpg.connect(
+        dsn=address.dsn,
+        host=list(address.hosts) or None,
+        port=list(address.ports) or None,
+        ssl=ssl.create_default_context() if address.trusts_system else None,
+        timeout=min(seconds, address.connect_seconds or seconds),
+        server_settings=dict(address.server_settings),
+        statement_cache_size=0 if address.is_pooled else _CACHED_STATEMENTS,
+        max_cached_statement_lifetime=0,
+    )
+    session = Session(raw)
+    try:
+        # Without a round trip: asyncpg knows the type.
+        await raw.set_type_codec(
+            "text", schema="pg_catalog", encoder=encode_text, decoder=decode_text, format="text"
+        )
+        with session.cut_at(asyncio.get_running_loop().time() + seconds):
+            await session.learn_timeline()
+    except BaseException:
+        session.end()
+        raise
+    return session
+
+
+class Session:
+    """Made by `open_session`."""
+
+    def __init__(self, raw: asyncpg.Connection) -> None:
+        self.raw = raw
+        self._loop = asyncio.get_running_loop()
+        self.used_at = self._loop.time()
+        self._timeline: str | None = None
+        self.is_expired = False
+        """Ended by the deadline of its transaction."""
+        self.is_committing = False
+        """A commit was sent and has not been answered."""
+        self.committing: TransactionId | None = None
+        """That transaction, where it is known."""
+
+    @property
+    def is_usable(self) -> bool:
+        return not self.raw.is_closed() and not self.raw.is_in_transaction()
+
+    async def transact(
+        self,
+        body: Body[T],
+        begin: str,
+        queries: Mapping[str, str],
+        *,
+        is_write: bool,
+        stop_at: float,
+    ) -> T:
+        """Run a body to its end and commit, or roll back and raise what it raised. `stop_at` is
+        by the loop's clock; then the connection is cut, and whatever waits for it fails."""
+        connection = _PostgresConnection(self.raw, queries, is_write=is_write)
+        self.is_committing = False
+        self.committing = None
+        with self.cut_at(stop_at):
+            try:
+                await self.raw.execute(begin)
+                result = await body(connection)
+                if is_write:
+                    self.committing = self._identify(connection)
+                    self.is_committing = True
+                # On a transaction that an error has ended, COMMIT succeeds and rolls back.
+                if await self.raw.execute("commit") != "COMMIT":
+                    raise RuntimeError("a transaction's body went on after an error")
+            except BaseException as error:
+                await self._roll_back(error)
+                raise
+        self.is_committing = False
+        return result
+
+    @contextlib.contextmanager
+    def cut_at(self, stop_at: float) -> Iterator[None]:
+        """Cut the connection at a time of the loop's clock, unless the block ends before."""
+
+        def expire() -> None:
+            self.is_expired = True
+            self.end()
+
+        timer = self._loop.call_at(stop_at, expire)
+        try:
+            yield
+        finally:
+            timer.cancel()
+            self.used_at = self._loop.time()
+
+    async def close(self, seconds: float) -> None:
+        """Say goodbye; cut the connection where that does not work within so long."""
+        try:
+            await self.raw.close(timeout=seconds)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            self.end()
+
+    def end(self) -> None:
+        """Cut the connection, without a goodbye."""
+        self.raw.terminate()
+
+    def _identify(self, connection: _PostgresConnection) -> TransactionId | None:
+        if connection.xid is None or connection.backend is None or self._timeline is None:
+            return None
+        return TransactionId(connection.xid, connection.backend, self._timeline)
+
+    async def learn_timeline(self) -> None:
+        try:
+            self._timeline = await self.raw.fetchval(TIMELINE)
+        except asyncpg.PostgresError:
+            # A replica does not say.
+            if self.raw.is_closed():
+                raise
+
+    async def _roll_back(self, error: BaseException) -> None:
+        if not isinstance(error, Exception):
+            # Whatever ended the task does not wait for a rollback.
+            self.end()
+        elif not self.raw.is_closed() and self.raw.is_in_transaction():
+            try:
+                await self.raw.execute("rollback")
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                self.end()
+
+
+class _PostgresConnection:
+    """A driver.Connection."""
+
+    def __init__(
+        self,
+        raw: asyncpg.Connection,
+        queries: Mapping[str, str],
+        *,
+        is_write: bool,
+    ) -> None:
+        self._raw = raw
+        self._queries = queries
+        self._is_write = is_write
+        self._now_us: int | None = None
+        self.xid: str | None = None
+        self.backend: int | None = None
+
+    async def fetch(self, query: str, *params: Param) -> Sequence[Row]:
+        text = self._queries[query]
+        try:
+            rows: list[asyncpg.Record] = await self._raw.fetch(text, *params)
+        except asyncpg.UniqueViolationError as error:
+            raise UniqueViolation(str(error)) from error
+        except asyncpg.DataError as error:
+            rows = await self._raw.fetch(text, *_mended(params, error))
+        return rows
+
+    async def fetch_row(self, query: str, *params: Param) -> Row | None:
+        # All rows: a statement that is not run to its end might not make all of its changes.
+        rows = await self.fetch(query, *params)
+        return rows[0] if rows else None
+
+    async def fetch_one(self, query: str, *params: Param) -> Row:
+        return (await self.fetch(query, *params))[0]
+
+    async def execute(self, query: str, *params: Param) -> int:
+        text = self._queries[query]
+        try:
+            tag = await self._raw.execute(text, *params)
+        except asyncpg.UniqueViolationError as error:
+            raise UniqueViolation(str(error)) from error
+        except asyncpg.DataError as error:
+            tag = await self._raw.execute(text, *_mended(params, error))
+        # `UPDATE 3`, `INSERT 0 1`
+        count = tag.rpartition(" ")[2]
+        return int(count) if count.isdigit() else 0
+
+    async def execute_many(self, query: str, rows: Iterable[Sequence[Param]]) -> None:
+        # Mended before they are sent: some rows would have been inserted by the time that
+        # another cannot be.
+        batch = [_in_range(row) for row in rows]
+        if not batch:
+            return
+        try:
+            await self._raw.executemany(self._queries[query], batch)
+        except asyncpg.UniqueViolationError as error:
+            raise UniqueViolation(str(error)) from error
+        except asyncpg.DataError as error:
+            _refuse_surrogates(error)
+            raise
+
+    async def now_us(self) -> int:
+        if self._now_us is None:
+            row = await self._raw.fetchrow(_CLOCK_OF_A_WRITE if self._is_write else _CLOCK)
+            assert row is not None
+            self._now_us = int(row["now_us"])
+            if self._is_write:
+                self.xid, self.backend = row["xid"], row["backend"]
+        return self._now_us
+
+
+def _mended(params: Sequence[Param], error: asyncpg.DataError) -> Sequence[Param]:
+    """Parameters that asyncpg could not send (so that nothing has happened yet), for another
+    try. Raises InvalidRequest, or the error where there is nothing to mend."""
+    _refuse_surrogates(error)
+    if not isinstance(error.__cause__, OverflowError):
+        raise error
+    return _in_range(params)
+
+
+def _refuse_surrogates(error: asyncpg.DataError) -> None:
+    cause = error.__cause__
+    if isinstance(cause, UnicodeEncodeError):
+        raise InvalidRequest(
+            f"the text {cause.object!r} holds half a surrogate pair; send valid Unicode"
+        ) from error
+
+
+def _in_range(params: Sequence[Param]) -> Sequence[Param]:
+    # An id or an offset that no row can have: as good as the greatest there is.
+    return [
+        max(_LEAST, min(_GREATEST, param)) if isinstance(param, int) else param for param in params
+    ]
