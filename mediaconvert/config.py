@@ -28,7 +28,6 @@ OTHER_VARIABLES = frozenset({"MEDIACONVERT_DATA_DIR", "MEDIACONVERT_MASTER_KEY"}
 # Each of these switches one part to a server of its own.
 SERVER_SETTINGS = {
     "database.url": ("DATABASE_URL", "PostgreSQL as the catalog", "SQLite"),
-    "storage.s3_endpoint": ("S3_ENDPOINT", "an S3 store for the blobs", "a folder"),
     "analytics.clickhouse_dsn": ("CLICKHOUSE_DSN", "ClickHouse for analytics", "SQLite"),
 }
 

@@ -101,7 +101,9 @@ class RedisSettings:
 class StorageSettings:
     directory: Path | None = setting(None, "Folder of the blobs; default <data_dir>/blobs.")
     s3_endpoint: str = setting(
-        "", "S3 store for the blobs; empty uses the folder.", alias="S3_ENDPOINT"
+        "",
+        "S3 store for the blobs, an http:// or https:// URL or host:port; empty uses the folder.",
+        alias="S3_ENDPOINT",
     )
     s3_access_key: str = setting("", "Access key of that store.", alias="S3_ACCESS_KEY")
     s3_secret_key: str = setting(
@@ -110,9 +112,18 @@ class StorageSettings:
     s3_bucket: str = setting("media", "Bucket of that store.", alias="S3_BUCKET")
     s3_region: str = setting("us-east-1", "Region of that store.", alias="S3_REGION")
     s3_prefix: str = setting("", "What our keys in that bucket begin with, for a shared bucket.")
+    s3_addressing: str = setting(
+        "auto",
+        "Where the bucket's name goes: path, or virtual for the host name; auto knows AWS.",
+        choices=("auto", "path", "virtual"),
+    )
+    s3_ca_file: Path | None = setting(
+        None, "PEM file of the authority behind its certificate; default the well-known ones."
+    )
     s3_part_bytes: int = setting(
         16 << 20,
-        "Blobs above this size are stored in parts of it; what one upload holds in memory.",
+        "Blobs above this size are stored in parts of it, of which an upload holds up to four in "
+        "memory; of many uploads at once the parts are smaller.",
         unit="bytes",
         minimum=5 << 20,
         maximum=5 << 30,

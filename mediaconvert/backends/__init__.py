@@ -7,6 +7,7 @@ that it has one process and no other can take its jobs for dead.
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -70,6 +71,13 @@ async def _open_analytics(
 
 async def _open_blobs(stack: AsyncExitStack, settings: Settings, database: _Database) -> BlobStore:
     """By `storage.s3_endpoint`: an S3 store, or a folder."""
+    if settings.storage.s3_endpoint:
+        from mediaconvert.backends.blobs.s3 import open_s3_blobs
+
+        # Every upload and every job at once, and some that a hanging store holds.
+        slots = settings.workers.slots or os.cpu_count() or 1
+        transfers = settings.server.max_uploads + slots + 16
+        return await stack.enter_async_context(open_s3_blobs(settings.storage, transfers=transfers))
     folder = settings.storage.directory or settings.server.data_dir / "blobs"
     try:
         return await stack.enter_async_context(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import AsyncIterator, Callable
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
@@ -12,25 +13,66 @@ import pytest
 import trio
 
 from mediaconvert.backends.blobs.directory import open_directory_blobs
+from mediaconvert.backends.blobs.s3 import open_s3_blobs
 from mediaconvert.errors import StorageFull, Unavailable
 from mediaconvert.model import BlobId, Segment
 from mediaconvert.ports.blobs import BlobStore
+from mediaconvert.settings import StorageSettings
+from tests.servers import rclone, seaweedfs
+from tests.servers.rclone import Rclone
+from tests.servers.seaweedfs import SeaweedFS
 
 MIB = 1 << 20
 
 
-def _directory(tmp_path: Path) -> AbstractAsyncContextManager[BlobStore]:
+Opened = AbstractAsyncContextManager[BlobStore]
+
+
+def _directory(_request: pytest.FixtureRequest, tmp_path: Path) -> Opened:
     return open_directory_blobs(tmp_path / "store", min_free_bytes=0)
 
 
-STORES: dict[str, Callable[[Path], AbstractAsyncContextManager[BlobStore]]] = {
+def _seaweedfs(request: pytest.FixtureRequest, _tmp_path: Path) -> Opened:
+    server: SeaweedFS = request.getfixturevalue("seaweedfs")
+    return _s3(server.endpoint, seaweedfs.ACCESS_KEY, seaweedfs.SECRET_KEY)
+
+
+def _rclone(request: pytest.FixtureRequest, _tmp_path: Path) -> Opened:
+    server: Rclone = request.getfixturevalue("rclone_server")
+    return _s3(server.endpoint, rclone.ACCESS_KEY, rclone.SECRET_KEY)
+
+
+def _s3(endpoint: str, access_key: str, secret_key: str) -> Opened:
+    """One bucket for all tests, of which each has a prefix of its own."""
+    settings = StorageSettings(
+        s3_endpoint=endpoint,
+        s3_access_key=access_key,
+        s3_secret_key=secret_key,
+        s3_bucket="conformance",
+        s3_prefix=f"test-{secrets.token_hex(8)}/",
+        s3_part_bytes=5 * MIB,
+    )
+    return open_s3_blobs(settings, transfers=32)
+
+
+STORES: dict[str, Callable[[pytest.FixtureRequest, Path], Opened]] = {
     "directory": _directory,
+    "seaweedfs": _seaweedfs,
+    "rclone": _rclone,
 }
+
+
+@pytest.fixture(scope="session")
+def rclone_server(servers_folder: Path) -> Iterator[Rclone]:
+    server = Rclone(servers_folder / "rclone")
+    server.process.start()
+    yield server
+    server.process.stop()
 
 
 @pytest.fixture(params=STORES)
 async def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[BlobStore]:
-    async with STORES[request.param](tmp_path) as store:
+    async with STORES[request.param](request, tmp_path) as store:
         yield store
 
 
@@ -59,6 +101,48 @@ async def test_a_sealed_blob_is_read_back_byte_for_byte(blobs: BlobStore) -> Non
     data = os.urandom(3 * MIB + 17)
     blob_id = await put(blobs, data[:5], data[5:MIB], data[MIB : 3 * MIB], data[3 * MIB :])
     assert await read(blobs, whole(blob_id, len(data))) == data
+
+
+async def test_a_blob_of_many_parts_is_read_back_byte_for_byte(blobs: BlobStore) -> None:
+    data = os.urandom(17 * MIB + 3)
+    blob_id = await put(blobs, *(data[at : at + 700_001] for at in range(0, len(data), 700_001)))
+    assert await read(blobs, whole(blob_id, len(data))) == data
+    assert await read(blobs, (Segment(blob_id, 5 * MIB - 1, 2),)) == data[5 * MIB - 1 :][:2]
+
+
+@pytest.mark.parametrize("size", [5 * MIB, 5 * MIB + 1, 10 * MIB])
+async def test_a_blob_around_the_size_of_a_part_is_whole(blobs: BlobStore, size: int) -> None:
+    data = os.urandom(size)
+    blob_id = await put(blobs, data)
+    assert await read(blobs, whole(blob_id, size)) == data
+
+
+async def test_one_large_piece_is_stored_like_many_small_ones(blobs: BlobStore) -> None:
+    data = os.urandom(12 * MIB)
+    async with blobs.stage() as writer:
+        await writer.write(memoryview(data))
+        await writer.seal()
+    assert await read(blobs, whole(writer.blob_id, len(data))) == data
+
+
+async def test_a_large_upload_that_is_left_leaves_nothing(blobs: BlobStore) -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with blobs.stage() as writer:
+            for _ in range(12):
+                await writer.write(b"x" * MIB)
+            raise ZeroDivisionError
+    assert await stored(blobs) == set()
+
+
+async def test_a_blob_keeps_the_name_that_it_has_elsewhere(blobs: BlobStore) -> None:
+    name = BlobId(secrets.token_hex(16))
+    for data in (b"first", b"again"):
+        async with blobs.stage(blob_id=name) as writer:
+            assert writer.blob_id == name
+            await writer.write(data)
+            await writer.seal()
+        assert await read(blobs, whole(name, 5)) == data
+    assert await stored(blobs) == {name}
 
 
 async def test_an_empty_blob_can_be_stored_and_read(blobs: BlobStore) -> None:
@@ -213,6 +297,21 @@ async def test_an_adopted_file_is_a_blob_of_its_own(blobs: BlobStore, tmp_path: 
     blob_id = await blobs.adopt(path)
     path.unlink()
     assert await read(blobs, whole(blob_id, len(data))) == data
+
+
+async def test_a_large_file_is_adopted_and_materialized(blobs: BlobStore, tmp_path: Path) -> None:
+    data = os.urandom(13 * MIB + 1)
+    (tmp_path / "output.mp4").write_bytes(data)
+    blob_id = await blobs.adopt(tmp_path / "output.mp4")
+    await blobs.materialize(whole(blob_id, len(data)), tmp_path / "input")
+    assert (tmp_path / "input").read_bytes() == data
+
+
+async def test_an_empty_file_is_adopted(blobs: BlobStore, tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    blob_id = await blobs.adopt(tmp_path / "empty")
+    assert await read(blobs, whole(blob_id, 0)) == b""
+    assert await stored(blobs) == {blob_id}
 
 
 async def test_adopting_what_is_not_there_is_unavailable(blobs: BlobStore, tmp_path: Path) -> None:

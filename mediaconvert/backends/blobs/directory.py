@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -19,7 +18,9 @@ from typing import TypeVar, TypeVarTuple
 import trio
 
 from mediaconvert.backends.blobs import files
-from mediaconvert.backends.blobs.reading import BlobReader
+from mediaconvert.backends.blobs.file_cursor import FileCursor
+from mediaconvert.backends.blobs.readers import Readers
+from mediaconvert.backends.blobs.reading import PieceReader
 from mediaconvert.backends.blobs.staging import Observe, StagedBlob
 from mediaconvert.errors import Unavailable
 from mediaconvert.model import BlobId, Segment
@@ -51,8 +52,7 @@ class DirectoryBlobs:
         self._min_free_bytes = min_free_bytes
         self._limiter = trio.CapacityLimiter(IO_THREADS)
         self._staged: set[BlobId] = set()
-        self._readers: Counter[BlobId] = Counter()
-        self._doomed: set[BlobId] = set()
+        self._readers = Readers(self._delete)
 
     @asynccontextmanager
     async def stage(
@@ -84,8 +84,8 @@ class DirectoryBlobs:
     @asynccontextmanager
     async def _open(self, segments: tuple[Segment, ...]) -> AsyncIterator[AsyncIterator[bytes]]:
         async with (
-            self._reading(segments),
-            BlobReader(self.layout, segments, self._limiter) as pieces,
+            self._readers.reading(segments),
+            PieceReader(FileCursor(self.layout, segments), self.run) as pieces,
         ):
             yield pieces
 
@@ -112,7 +112,7 @@ class DirectoryBlobs:
             return staged.blob_id
 
     async def materialize(self, segments: tuple[Segment, ...], target: Path) -> None:
-        async with self._reading(segments):
+        async with self._readers.reading(segments):
             if len(segments) == 1 and await self.run(_link_whole, self.layout, segments[0], target):
                 return
             complete = False
@@ -148,10 +148,11 @@ class DirectoryBlobs:
 
     async def delete(self, blob_ids: Iterable[BlobId]) -> None:
         wanted = [blob_id for blob_id in blob_ids if files.is_blob_id(blob_id)]
-        self._doomed.update(blob_id for blob_id in wanted if self._readers[blob_id])
-        free = [blob_id for blob_id in wanted if not self._readers[blob_id]]
-        for start in range(0, len(free), SWEEP_BATCH):
-            await self.run(self._unlink, free[start : start + SWEEP_BATCH])
+        await self._delete(self._readers.postpone(wanted))
+
+    async def _delete(self, blob_ids: list[BlobId]) -> None:
+        for start in range(0, len(blob_ids), SWEEP_BATCH):
+            await self.run(self._unlink, blob_ids[start : start + SWEEP_BATCH])
 
     def older_than(self, seconds: float) -> AsyncIterator[list[BlobId]]:
         return _Sweep(self, time.time() - seconds)
@@ -166,25 +167,6 @@ class DirectoryBlobs:
 
     async def run(self, work: Callable[[*_Args], _Result], *args: *_Args) -> _Result:
         return await trio.to_thread.run_sync(work, *args, limiter=self._limiter)
-
-    @asynccontextmanager
-    async def _reading(self, segments: tuple[Segment, ...]) -> AsyncIterator[None]:
-        """Keeps the blobs of the segments from being unlinked; what was deleted meanwhile
-        goes when the last reader leaves (a crash in between leaves it to the sweep)."""
-        blob_ids = {segment.blob_id for segment in segments}
-        self._readers.update(blob_ids)
-        try:
-            yield
-        finally:
-            self._readers.subtract(blob_ids)
-            left = [blob_id for blob_id in blob_ids if not self._readers[blob_id]]
-            for blob_id in left:
-                del self._readers[blob_id]
-            doomed = [blob_id for blob_id in left if blob_id in self._doomed]
-            self._doomed.difference_update(doomed)
-            if doomed:
-                with trio.CancelScope(shield=True):
-                    await self.run(self._unlink, doomed)
 
     def _unlink(self, blob_ids: list[BlobId]) -> None:
         with files.storage_errors("deleting"):

@@ -1,70 +1,41 @@
 """The bytes of segments, one after another, in pieces of 1 MiB, read one piece ahead.
 
-Made by `DirectoryBlobs.open`. While the consumer sends one piece, a thread reads the next;
-an open file is kept open, so that a deletion meanwhile does not matter.
+Made by the stores' `open`. While the consumer sends one piece, a thread reads the next from
+the store's cursor. Knows nothing of where the bytes lie.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack
 from types import TracebackType
+from typing import Protocol
 
 import trio
 
-from mediaconvert.backends.blobs import files
 from mediaconvert.errors import Unavailable
-from mediaconvert.model import Segment
 
 PIECE_BYTES = 1 << 20
 
+InThread = Callable[[Callable[[], bytes]], Awaitable[bytes]]
+"""Runs a blocking call elsewhere."""
 
-class _Cursor:
-    """Reads the segments in order; blocking, used by one thread at a time."""
 
-    def __init__(self, layout: files.Layout, segments: tuple[Segment, ...]) -> None:
-        self._layout = layout
-        self._left = [segment for segment in reversed(segments) if segment.size > 0]
-        self._fd = -1
-        self._offset = 0
-        self._size = 0
+class Cursor(Protocol):
+    """Reads segments in order; blocking, used by one thread at a time."""
 
     def next_piece(self) -> bytes:
-        """At most PIECE_BYTES, empty at the end."""
-        with files.storage_errors("reading"):
-            if self._size == 0 and not self._next_segment():
-                return b""
-            piece = os.pread(self._fd, min(self._size, PIECE_BYTES), self._offset)
-            if not piece:
-                raise Unavailable("a blob became shorter while it was read")
-            self._offset += len(piece)
-            self._size -= len(piece)
-            return piece
+        """At most PIECE_BYTES, empty at the end. Raises Unavailable."""
 
     @property
-    def at_end(self) -> bool:
-        return self._size == 0 and not self._left
+    def at_end(self) -> bool: ...
 
     def close(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-
-    def _next_segment(self) -> bool:
-        self.close()
-        if not self._left:
-            return False
-        segment = self._left.pop()
-        end = segment.offset + segment.size
-        self._fd = files.open_blob(self._layout, segment.blob_id, end)
-        self._offset, self._size = segment.offset, segment.size
-        if segment.size > PIECE_BYTES:
-            os.posix_fadvise(self._fd, segment.offset, segment.size, os.POSIX_FADV_SEQUENTIAL)
-        return True
+        """Never blocks. Where calls are left behind when cancelled, one may still be under
+        way in its thread; it ends soon, and its answer is lost."""
 
 
-class BlobReader:
+class PieceReader:
     """Async context manager and, inside of it, the iterator of pieces (not a generator: one
     that is left early would have to be closed by its user).
 
@@ -72,11 +43,9 @@ class BlobReader:
     caller's block: they leave it as they are, not in a group.
     """
 
-    def __init__(
-        self, layout: files.Layout, segments: tuple[Segment, ...], limiter: trio.CapacityLimiter
-    ) -> None:
-        self._cursor = _Cursor(layout, segments)
-        self._limiter = limiter
+    def __init__(self, cursor: Cursor, in_thread: InThread) -> None:
+        self._cursor = cursor
+        self._in_thread = in_thread
         self._first = b""
         self._nurseries = trio.open_nursery()
         self._nursery: trio.Nursery | None = None
@@ -87,7 +56,7 @@ class BlobReader:
     async def __aenter__(self) -> AsyncIterator[bytes]:
         with ExitStack() as undo:
             undo.callback(self._cursor.close)
-            self._first = await self._in_thread()
+            self._first = await self._in_thread(self._cursor.next_piece)
             undo.pop_all()
         if not self._cursor.at_end:
             self._nursery = await self._nurseries.__aenter__()
@@ -111,7 +80,7 @@ class BlobReader:
         async with self._send:
             try:
                 while not self._cursor.at_end:
-                    await self._send.send(await self._in_thread())
+                    await self._send.send(await self._in_thread(self._cursor.next_piece))
             except Unavailable as failure:
                 self._failure = failure
 
@@ -130,6 +99,3 @@ class BlobReader:
             if self._failure is not None:
                 raise self._failure from None
             raise StopAsyncIteration from None
-
-    async def _in_thread(self) -> bytes:
-        return await trio.to_thread.run_sync(self._cursor.next_piece, limiter=self._limiter)
