@@ -6,6 +6,8 @@ READY  := $(VENV)/.ready
 DEV    := $(VENV)/.ready-dev
 CLIENT := .venv-clients/.ready
 PEERS  := .venv-bench/.ready
+# What docker-up starts of docker-compose.yml: all but our own processes.
+SERVERS := postgres redis s3 s3-console clickhouse
 PIP    := -m pip --disable-pip-version-check --quiet
 SUPPORTED := import sys, platform; \
   ok = (3, 11) <= sys.version_info[:2] < (3, 14); \
@@ -48,7 +50,7 @@ $(PEERS): packaging/requirements-bench.txt
 run: $(READY)  ## start the service on port 8080 with its data in ./data
 	$(BIN)/mediaconvert serve
 
-run-worker: $(READY)  ## only the worker role, on ./data (while no other process uses it)
+run-worker: $(READY)  ## only the worker role: beside `make run` after `make docker-up`, or alone on ./data
 	$(BIN)/mediaconvert serve --role worker --port 8081
 
 demo: $(READY)  ## one film through the whole service, in a folder of its own
@@ -82,11 +84,18 @@ pins: $(DEV)  ## resolve the pinned requirements anew
 build: $(READY)  ## check that the package builds (the executable has its own issue)
 	$(BIN)/python -m compileall -q mediaconvert
 
-docker-up:  ## the servers that the service needs: none, they are embedded
-	@echo "nothing to start: catalog, blobs, notices and analytics are embedded; 'make run' is all"
+docker-up:  ## PostgreSQL, Redis, an S3 store, ClickHouse in containers; `make run` then uses them
+	@docker compose version >/dev/null 2>&1 || { echo "docker compose was not found: install Docker Engine with its Compose plugin, or name servers of your own in DATABASE_URL, REDIS_URL, S3_ENDPOINT and CLICKHOUSE_DSN. One machine needs none of them: make run"; exit 1; }
+	@test -e .env || sh packaging/make-env.sh
+	docker compose up --detach --wait $(SERVERS)
+	@grep -q '^DATABASE_URL=.' .env && echo "make run and make run-worker use these servers as long as .env names them" \
+	  || echo ".env names no servers, so make run stays on ./data; mediaconvert/CLUSTER.md says how to name them"
 
-docker-down:  ## the same, for stopping
-	@echo "nothing to stop: catalog, blobs, notices and analytics are embedded"
+docker-down:  ## stop what docker-up started; what it holds stays in its volumes
+	@docker compose version >/dev/null 2>&1 || { echo "docker compose was not found, so nothing of it runs here"; exit 1; }
+	@test -e .env || { echo "there is no .env, so make docker-up has started nothing"; exit 1; }
+	docker compose down
+	@echo "make run uses ./data again once .env is moved away"
 
 clean:  ## remove everything that was made, but never ./data
 	rm -rf $(VENV) .venv-clients .venv-bench build dist demo-output .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
