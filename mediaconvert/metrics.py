@@ -70,6 +70,11 @@ class Metrics:
             buckets=_JOB_SECONDS,
             registry=registry,
         )
+        self._dropped = Counter(
+            "mediaconvert_analytics_events_dropped",
+            "Analytics events that this process dropped because too many waited.",
+            registry=registry,
+        )
         self._slots = Gauge("mediaconvert_slots", "Worker slots.", registry=registry)
         self._busy = Gauge("mediaconvert_slots_busy", "Worker slots with a job.", registry=registry)
         self._init_catalog_gauges(registry)
@@ -100,6 +105,9 @@ class Metrics:
     def job_ended(self, status: str, seconds: float) -> None:
         """`status` is how the attempt ended: completed, failed, canceled, retried, lost."""
         self._jobs.labels(status).observe(seconds)
+
+    def events_dropped(self, count: int) -> None:
+        self._dropped.inc(count)
 
     def watch_pool(self, pool: SlotHolder) -> None:
         """Tell the pool's slots, as they are at each scrape. Once a process."""

@@ -418,3 +418,14 @@ class OutboxEvent:
     id: int
     kind: str
     payload: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class EventBatch:
+    """Events that are sent to the analytics store together, every time the same ones in the
+    same order: the token stands for all of them."""
+
+    token: str
+    """Random; what a store refuses a second delivery by."""
+    events: tuple[OutboxEvent, ...]
+    """By id, each once."""

@@ -82,11 +82,17 @@ async def supervise(
             tools = await stack.enter_async_context(
                 open_toolbox(settings.tools, slots=slots, scratch=scratch)
             )
-        flusher = Flusher(backends.catalog.housekeeping, backends.analytics, settings.analytics)
+        flusher = Flusher(
+            backends.catalog.outbox,
+            backends.analytics,
+            settings.analytics,
+            is_alone=backends.is_embedded,
+        )
         async with trio.open_nursery() as around:
             around.start_soon(flusher.run)
             try:
                 async with open_front(settings, backends, keys, tools) as front:
+                    flusher.observe(front.metrics.events_dropped)
                     tree = _Tree(settings, backends, tools, front, reload, announce, task_status)
                     await tree.run(stop)
             finally:

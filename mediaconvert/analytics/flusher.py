@@ -1,42 +1,73 @@
-"""Moves analytics events from the catalog's outbox to the analytics store, in order.
+"""Moves analytics events from the catalog's outbox to the analytics store, batch by batch.
 
-At least once: an event is forgotten only after the store has it, and the store recognises
-repeats. Nothing on a job's path waits for it, and nothing that goes wrong here ends the
+At least once: a batch is forgotten only after the store has it, and the store recognises
+repeats by the batch's token. Any number of flushers, one a process, share one outbox: its
+batch is leased. Nothing on a job's path waits for it, and nothing that goes wrong here ends the
 process. Called by the supervisor, in a scope of its own that outlives everything else.
 """
 
 from __future__ import annotations
 
 import logging
+import secrets
+from collections.abc import Callable
 
 import trio
 
 from mediaconvert.errors import Unavailable
+from mediaconvert.model import EventBatch
 from mediaconvert.ports.analytics import AnalyticsStore
-from mediaconvert.ports.catalog import Housekeeping
+from mediaconvert.ports.catalog import Outbox
 from mediaconvert.settings import AnalyticsSettings
 
 log = logging.getLogger("mediaconvert.analytics.flusher")
 
-BATCH = 1000
-MAX_BACKOFF_SECONDS = 30.0
+BATCH = 5000
+"""Events at once. Some 3 MiB of JSON, so that a backlog costs memory for one batch only."""
+LEASE_SECONDS = 60.0
+"""How long a batch belongs to a flusher that is not heard of any more."""
+SEND_SECONDS = 40.0
+"""From opening a batch to the store's answer: well below the lease, so that what is sent late
+is not sent at all."""
+MAX_BACKOFF_SECONDS = 10.0
 LAST_FLUSH_SECONDS = 2.0
+
+
+def _ignore(_count: int) -> None:
+    """Nobody counts."""
 
 
 class Flusher:
     def __init__(
-        self, housekeeping: Housekeeping, store: AnalyticsStore, settings: AnalyticsSettings
+        self,
+        outbox: Outbox,
+        store: AnalyticsStore,
+        settings: AnalyticsSettings,
+        *,
+        is_alone: bool = False,
     ) -> None:
-        self._house = housekeeping
+        """`is_alone`: no other process has this outbox, so a batch that an earlier process
+        left open need not be waited for."""
+        self._outbox = outbox
         self._store = store
         self._flush_seconds = settings.flush_seconds
+        self._keep = settings.max_waiting_events
+        self._lease_seconds = 0.0 if is_alone else LEASE_SECONDS
+        self._holder = secrets.token_hex(8)
         self._failures = 0
+        # Not before it has answered once: so it is asked at start, also when nothing waits.
+        self._is_store_known_good = False
+        self._count_dropped: Callable[[int], None] = _ignore
+
+    def observe(self, dropped: Callable[[int], None]) -> None:
+        """Be told how many events were dropped, each time that some were."""
+        self._count_dropped = dropped
 
     async def run(self) -> None:
-        """Flush until cancelled."""
+        """Flush until cancelled, the first time at once."""
         while True:
-            await trio.sleep(self._wait_seconds())
             await self._attempt()
+            await trio.sleep(self._wait_seconds())
 
     async def final_flush(self) -> None:
         """What waits now, within 2 s, also when the caller is being cancelled; what does not
@@ -47,15 +78,28 @@ class Flusher:
             log.warning("analytics events are left for the next start")
 
     async def flush(self) -> int:
-        """Send everything that waits; answers how many events. Raises Unavailable."""
+        """Send what waits, unless another flusher is at it; answers how many events. Raises
+        Unavailable."""
         sent = 0
-        while events := await self._house.take_events(BATCH):
-            await self._store.record(events)
-            await self._house.acknowledge_events([event.id for event in events])
-            sent += len(events)
-            if len(events) < BATCH:
-                break
-        return sent
+        while True:
+            # From before the batch is ours: a process that was suspended since then lets go of
+            # it here, for by now it may be another's.
+            deadline = trio.current_time() + SEND_SECONDS
+            batch = await self._outbox.open_batch(self._holder, BATCH, self._lease_seconds)
+            if batch is None:
+                return sent
+            await self._send(batch, deadline)
+            await self._outbox.acknowledge(batch.token)
+            sent += len(batch.events)
+            if len(batch.events) < BATCH:
+                return sent
+            await self._trim()
+
+    async def _send(self, batch: EventBatch, deadline: float) -> None:
+        with trio.CancelScope(deadline=deadline):
+            await self._store.record(batch)
+            return
+        raise Unavailable(f"the analytics store took longer than {SEND_SECONDS:g} s")
 
     def _wait_seconds(self) -> float:
         # 2^10 is past any ceiling; the bound keeps the power small.
@@ -63,18 +107,37 @@ class Flusher:
 
     async def _attempt(self) -> None:
         try:
+            if not self._is_store_known_good:
+                await self._store.check()
+                self._is_store_known_good = True
             await self.flush()
         except Unavailable as error:
-            self._note_failure("analytics events wait: %s", error, is_bug=False)
+            await self._note_failure("analytics events wait: %s", error, is_bug=False)
         except Exception as error:  # the flusher's fence: reports may lag, jobs may not stop
-            self._note_failure("analytics events cannot be sent: %r", error, is_bug=True)
+            await self._note_failure("analytics events cannot be sent: %r", error, is_bug=True)
         else:
             if self._failures:
                 log.info("analytics events are being sent again")
             self._failures = 0
 
-    def _note_failure(self, message: str, error: Exception, *, is_bug: bool) -> None:
+    async def _note_failure(self, message: str, error: Exception, *, is_bug: bool) -> None:
         if self._failures == 0:
             level = logging.ERROR if is_bug else logging.WARNING
             log.log(level, message, error, exc_info=error if is_bug else None)
         self._failures += 1
+        self._is_store_known_good = False
+        try:
+            await self._trim()
+        except Unavailable:
+            log.debug("the outbox could not be trimmed", exc_info=True)
+
+    async def _trim(self) -> None:
+        dropped = await self._outbox.trim(self._keep)
+        if dropped:
+            self._count_dropped(dropped)
+            log.warning(
+                "%d of the oldest analytics events were dropped: more than %d waited "
+                "(analytics.max_waiting_events)",
+                dropped,
+                self._keep,
+            )

@@ -1,12 +1,11 @@
-"""The analytics store: fed from the outbox, asked by the three reports."""
+"""The analytics store: fed from the outbox, asked by the five reports."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from mediaconvert.model import OutboxEvent, PipelineId, UserId
+from mediaconvert.model import EventBatch, PipelineId, UserId
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +22,18 @@ class JobStats:
     avg_processing_time_ms: float
     total_data_processed_bytes: int
     """Input bytes of completed jobs."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobPercentiles:
+    """Of the milliseconds from the claim to the end, over completed jobs; 0 where none. Between
+    two jobs the value lies on the line between theirs (PostgreSQL's percentile_cont)."""
+
+    completed_jobs: int
+    p50_ms: float
+    p90_ms: float
+    p95_ms: float
+    p99_ms: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +56,37 @@ class PipelineStats:
     avg_processing_time_ms: float
 
 
-class AnalyticsStore(Protocol):
-    """All reports are of one user's jobs, by time of creation, from `since_us` on."""
+@dataclass(frozen=True, slots=True)
+class OperationStats:
+    """Steps that ran, by what they do. Durations (milliseconds) and bytes are those of
+    successful runs, 0 where there is none; the 95th percentile as in JobPercentiles."""
 
-    async def record(self, events: Sequence[OutboxEvent]) -> None:
-        """Store a batch, atomically and idempotently: events are told apart by their outbox
-        id, and an event that is stored already changes nothing. Of several `job_metrics` of
-        one job the one with the highest outbox id counts, whatever the order of arrival.
-        Raises Unavailable; then nothing of the batch may be taken as stored."""
+    operation: str
+    runs: int
+    successes: int
+    failures: int
+    success_rate: float
+    """Percent of the runs."""
+    avg_duration_ms: float
+    p95_duration_ms: float
+    input_bytes: int
+    output_bytes: int
+
+
+class AnalyticsStore(Protocol):
+    """All reports are of one user's jobs, by time of creation, from `since_us` on; that of
+    operations by the end of the job that a step belongs to."""
+
+    async def record(self, batch: EventBatch) -> None:
+        """Store a batch. The same batch again (its token, its events), from whatever process,
+        changes nothing, also when an earlier delivery was cut off half-way: what was missing
+        is added. Of several `job_metrics` of one job the one with the highest outbox id counts,
+        whatever the order of arrival. Raises Unavailable; then nothing of the batch may be
+        taken as stored."""
 
     async def job_stats(self, user_id: UserId, since_us: int) -> JobStats: ...
+
+    async def job_percentiles(self, user_id: UserId, since_us: int) -> JobPercentiles: ...
 
     async def timeline(
         self, user_id: UserId, since_us: int, interval: str
@@ -64,6 +96,9 @@ class AnalyticsStore(Protocol):
     async def pipeline_stats(self, user_id: UserId, since_us: int) -> tuple[PipelineStats, ...]:
         """Most jobs first, then by id; the name is the newest one seen."""
 
+    async def operation_stats(self, user_id: UserId, since_us: int) -> tuple[OperationStats, ...]:
+        """Most runs first, then by name."""
+
     async def check(self) -> str:
-        """What stands behind, with its version (`ClickHouse 26.5.1`). Raises Unavailable when
-        the store cannot be reached."""
+        """What stands behind, with its version (`ClickHouse 26.5.1`). Prepares the store where
+        that has not been done yet. Raises Unavailable when it cannot be reached or used."""

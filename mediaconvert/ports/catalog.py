@@ -26,6 +26,7 @@ from mediaconvert.model import (
     Conditions,
     Credential,
     CredentialId,
+    EventBatch,
     Job,
     JobFailure,
     JobId,
@@ -38,7 +39,6 @@ from mediaconvert.model import (
     ListQuery,
     NewObject,
     ObjectHeaders,
-    OutboxEvent,
     Part,
     PipelineId,
     SigningKey,
@@ -307,8 +307,27 @@ class Queue(Protocol):
         two crashes fails as `poison` instead."""
 
 
+class Outbox(Protocol):
+    """Analytics events on their way out, for any number of flushers. There is at most one open
+    batch: it is sent again, unchanged, until it is acknowledged, by whoever holds it."""
+
+    async def open_batch(self, holder: str, limit: int, lease_seconds: float) -> EventBatch | None:
+        """The open batch, or a new one of up to `limit` waiting events by id; from now on it is
+        the holder's for that long. One whose lease has run out (or is `holder`'s own) is handed
+        out with the token, events and order that it had. None when nothing waits, or when
+        another holder's lease is running."""
+
+    async def acknowledge(self, token: str) -> None:
+        """The store has the batch: forget it and its events. Idempotent; a token that is not
+        the open batch's changes nothing."""
+
+    async def trim(self, keep: int) -> int:
+        """Drop the oldest events beyond the `keep` newest, but never one of the open batch;
+        answers how many."""
+
+
 class Housekeeping(Protocol):
-    """What the janitor and the analytics flusher ask."""
+    """What the janitor asks; gauges, check and meta."""
 
     async def garbage(self, limit: int, *, older_than_seconds: float = 0.0) -> tuple[BlobId, ...]:
         """Blobs that nothing has referred to for so long, oldest first."""
@@ -329,11 +348,6 @@ class Housekeeping(Protocol):
 
     async def expire_uploads(self, older_than_seconds: float, limit: int) -> int:
         """Abort uploads that were begun so long ago; forget completed ones after a week."""
-
-    async def take_events(self, limit: int) -> tuple[OutboxEvent, ...]:
-        """The oldest waiting events. They stay until acknowledged."""
-
-    async def acknowledge_events(self, ids: Sequence[int]) -> None: ...
 
     async def gauges(self) -> CatalogGauges: ...
 
@@ -371,4 +385,5 @@ class Catalog:
     pipelines: Pipelines
     jobs: Jobs
     queue: Queue
+    outbox: Outbox
     housekeeping: Housekeeping

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+import secrets
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import trio
 
 from mediaconvert import events
-from mediaconvert.backends.analytics.sqlite import open_sqlite_analytics
 from mediaconvert.events import JobFacts
 from mediaconvert.model import (
+    EventBatch,
     JobId,
     JobStatus,
     OutboxEvent,
@@ -21,18 +22,18 @@ from mediaconvert.model import (
     TriggeredBy,
     UserId,
 )
-from mediaconvert.ports.analytics import AnalyticsStore, JobStats, PipelineStats, TimelinePoint
+from mediaconvert.ports.analytics import (
+    AnalyticsStore,
+    JobPercentiles,
+    JobStats,
+    OperationStats,
+    PipelineStats,
+    TimelinePoint,
+)
+from tests.conformance.stores import STORES, Place
 from tests.conformance.worlds import World, lease, new_object, outcome
 
-
-def _sqlite(folder: Path) -> AbstractAsyncContextManager[AnalyticsStore]:
-    return open_sqlite_analytics(folder / "analytics.sqlite")
-
-
-STORES: Mapping[str, Callable[[Path], AbstractAsyncContextManager[AnalyticsStore]]] = {
-    "sqlite": _sqlite,
-}
-
+TABLES = ("job_metrics", "job_status_history_analytics", "pipeline_execution_logs")
 ANN, BOB = UserId(1), UserId(2)
 HOUR_US = 3_600_000_000
 # 2024-01-01T00:00:00Z, the start of an hour and of a day.
@@ -40,9 +41,14 @@ MIDNIGHT_US = 1_704_067_200_000_000
 
 
 @pytest.fixture(params=STORES)
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AnalyticsStore]:
-    async with STORES[request.param](tmp_path) as opened:
+async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
+    async with STORES[request.param](request, tmp_path) as opened:
         yield opened
+
+
+@pytest.fixture
+def store(place: Place) -> AnalyticsStore:
+    return place.store
 
 
 def _facts(
@@ -78,15 +84,22 @@ def _metrics(event_id: int, facts: JobFacts) -> OutboxEvent:
     return OutboxEvent(event_id, events.JOB_METRICS, events.job_metrics(facts))
 
 
+def _batch(*told: OutboxEvent, token: str = "") -> EventBatch:
+    """With a token of its own unless told."""
+    return EventBatch(token or secrets.token_hex(8), tuple(sorted(told, key=lambda e: e.id)))
+
+
 async def _record(store: AnalyticsStore, *facts: JobFacts) -> None:
-    await store.record([_metrics(number + 1, each) for number, each in enumerate(facts)])
+    await store.record(_batch(*(_metrics(number + 1, each) for number, each in enumerate(facts))))
 
 
 async def test_reports_of_nothing_are_empty(store: AnalyticsStore) -> None:
     assert await store.job_stats(ANN, 0) == JobStats(0, 0, 0, 0, 0, 0.0, 0.0, 0)
     assert await store.timeline(ANN, 0, "hour") == ()
     assert await store.pipeline_stats(ANN, 0) == ()
-    await store.record([])
+    assert await store.job_percentiles(ANN, 0) == JobPercentiles(0, 0, 0, 0, 0)
+    assert await store.operation_stats(ANN, 0) == ()
+    await store.record(_batch())
     await store.check()
 
 
@@ -118,41 +131,96 @@ async def test_the_newest_snapshot_of_a_job_counts_whatever_the_order(
         )
     ]
     random.Random(3).shuffle(snapshots)
-    await store.record([snapshots[0]])
-    await store.record(snapshots[1:])
+    await store.record(_batch(snapshots[0]))
+    await store.record(_batch(*snapshots[1:]))
     assert (await store.job_stats(ANN, 0)).completed_jobs == 1
-    await store.record([_metrics(4, _facts(1, JobStatus.PENDING)), *snapshots])
+    await store.record(_batch(_metrics(4, _facts(1, JobStatus.PENDING))))
     assert (await store.job_stats(ANN, 0)).pending_jobs == 1
     assert (await store.job_stats(ANN, 0)).total_jobs == 1
 
 
-async def test_what_is_recorded_again_changes_nothing(store: AnalyticsStore) -> None:
-    batch = [
-        _metrics(1, _facts(1, JobStatus.COMPLETED)),
-        OutboxEvent(
-            2,
-            events.STATUS_HISTORY,
-            events.status_change(
-                _facts(1, JobStatus.COMPLETED),
-                JobStatus.PROCESSING,
-                TriggeredBy.WORKER,
-                "Done.",
-                MIDNIGHT_US,
-            ),
-        ),
-        *(
-            OutboxEvent(3, events.PIPELINE_EXECUTION, step)
-            for step in events.executed_steps(
-                _facts(1, JobStatus.COMPLETED), [{"id": "a", "operation": "resize"}], MIDNIGHT_US
-            )
-        ),
+def _everything(first_id: int, job_id: int, created_us: int = MIDNIGHT_US) -> list[OutboxEvent]:
+    """One event of each kind."""
+    facts = _facts(job_id, JobStatus.COMPLETED, created_us=created_us)
+    change = events.status_change(
+        facts, JobStatus.PROCESSING, TriggeredBy.WORKER, "Done.", created_us
+    )
+    (step,) = events.executed_steps(facts, [{"id": "a", "operation": "resize"}], created_us)
+    return [
+        _metrics(first_id, facts),
+        OutboxEvent(first_id + 1, events.STATUS_HISTORY, change),
+        OutboxEvent(first_id + 2, events.PIPELINE_EXECUTION, step),
     ]
-    await store.record(batch)
-    before = await store.job_stats(ANN, 0)
+
+
+def _ids(place: Place) -> list[int]:
+    """Of all tables' rows."""
+    return sorted(row[0] for table in TABLES for row in place.tables.rows(table, ["event_id"]))
+
+
+async def test_what_is_recorded_again_changes_nothing(place: Place) -> None:
+    other = _batch(*_everything(4, 2))
+    # Of two months: to ClickHouse two blocks.
+    batch = _batch(*_everything(1, 1), *_everything(7, 3, MIDNIGHT_US - 1))
+    await place.store.record(batch)
+    before = await place.store.job_stats(ANN, 0)
+    await place.store.record(other)
     for _ in range(3):
-        await store.record([*batch, *batch])
-    assert await store.job_stats(ANN, 0) == before
-    assert before.total_jobs == 1
+        await place.store.record(batch)
+    assert _ids(place) == list(range(1, 10))
+    assert (before.total_jobs, (await place.store.job_stats(ANN, 0)).total_jobs) == (2, 3)
+
+
+async def test_batches_that_arrive_at_once_are_stored_once(place: Place) -> None:
+    batch = _batch(*(event for n in range(50) for event in _everything(1 + n * 3, n)))
+    async with trio.open_nursery() as nursery:
+        for _ in range(4):
+            nursery.start_soon(place.store.record, batch)
+    assert _ids(place) == list(range(1, 151))
+
+
+async def test_a_delivery_that_is_cancelled_and_repeated_is_stored_once(place: Place) -> None:
+    batch = _batch(*(event for n in range(50) for event in _everything(1 + n * 3, n)))
+    for checkpoints in range(12):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(place.store.record, batch)
+            for _ in range(checkpoints):
+                await trio.lowlevel.checkpoint()
+            nursery.cancel_scope.cancel()
+    await place.store.record(batch)
+    assert _ids(place) == list(range(1, 151))
+
+
+async def test_every_column_arrives_as_it_was_told(place: Place) -> None:
+    facts = replace(
+        _facts(7, JobStatus.FAILED, input_bytes=1 << 53, pipeline=(9, "größe\t'; --")),
+        output_bytes=5,
+        attempt=3,
+        error="the tool said: \u0001 ü \U0001f3ac\n\\",
+        error_code="tool_crashed",
+    )
+    change = events.status_change(facts, None, TriggeredBy.USER, "Uploaded.", MIDNIGHT_US + 1)
+    steps = events.executed_steps(
+        facts,
+        [
+            {"id": "a", "operation": "resize", "duration_ms": 7, "input_bytes": 8},
+            {"id": "b", "operation": "probe", "error": "no", "output_bytes": 9},
+        ],
+        MIDNIGHT_US + 2,
+    )
+    told = [
+        _metrics(1, facts),
+        OutboxEvent(2, events.STATUS_HISTORY, change),
+        *(OutboxEvent(3 + n, events.PIPELINE_EXECUTION, step) for n, step in enumerate(steps)),
+    ]
+    await place.store.record(_batch(*told))
+    for table, kind in zip(TABLES, events.COLUMNS, strict=True):
+        found = place.tables.rows(table, ["event_id", *events.COLUMNS[kind]])
+        assert sorted(found) == [
+            (event.id, *(event.payload[column] for column in events.COLUMNS[kind]))
+            for event in told
+            if event.kind == kind
+        ]
 
 
 async def test_reports_are_of_one_user_and_one_window(store: AnalyticsStore) -> None:
@@ -166,6 +234,65 @@ async def test_reports_are_of_one_user_and_one_window(store: AnalyticsStore) -> 
     assert (await store.job_stats(ANN, MIDNIGHT_US - 1)).total_jobs == 2
     assert sum(point.job_count for point in await store.timeline(ANN, MIDNIGHT_US, "day")) == 1
     assert [each.total_jobs for each in await store.pipeline_stats(BOB, 0)] == [1]
+
+
+async def test_percentiles_are_of_completed_jobs_and_lie_between_two(store: AnalyticsStore) -> None:
+    times = list(range(1000, 2000, 100))
+    random.Random(5).shuffle(times)
+    jobs = [_facts(n, JobStatus.COMPLETED, took_ms=ms) for n, ms in enumerate(times, start=1)]
+    others = [
+        _facts(20, JobStatus.FAILED, took_ms=90_000),
+        _facts(21, JobStatus.CANCELED, took_ms=90_000),
+        _facts(22, JobStatus.PROCESSING),
+        _facts(23, JobStatus.COMPLETED, took_ms=90_000, user_id=BOB),
+        _facts(24, JobStatus.COMPLETED, took_ms=90_000, created_us=MIDNIGHT_US - 1),
+    ]
+    await _record(store, *jobs, *others)
+    found = await store.job_percentiles(ANN, MIDNIGHT_US)
+    assert found.completed_jobs == 10
+    assert found.p50_ms == pytest.approx(1450)
+    assert found.p90_ms == pytest.approx(1810)
+    assert found.p95_ms == pytest.approx(1855)
+    assert found.p99_ms == pytest.approx(1891)
+
+
+async def test_the_percentiles_of_one_job_are_its_time(store: AnalyticsStore) -> None:
+    await _record(store, _facts(1, JobStatus.COMPLETED, took_ms=77))
+    assert await store.job_percentiles(ANN, 0) == JobPercentiles(1, 77, 77, 77, 77)
+
+
+async def test_operations_come_by_number_of_runs_with_what_their_successes_took(
+    store: AnalyticsStore,
+) -> None:
+    def steps(first_id: int, user_id: UserId, at_us: int, *told: dict[str, object]) -> EventBatch:
+        facts = _facts(first_id, JobStatus.COMPLETED, user_id=user_id)
+        payloads = events.executed_steps(facts, told, at_us)
+        return _batch(
+            *(
+                OutboxEvent(first_id + n, events.PIPELINE_EXECUTION, each)
+                for n, each in enumerate(payloads)
+            )
+        )
+
+    def step(operation: str, ms: int, **more: object) -> dict[str, object]:
+        sizes = {"input_bytes": 100, "output_bytes": 10}
+        return {"id": "s", "operation": operation, "duration_ms": ms, **sizes, **more}
+
+    resized = [step("resize", ms) for ms in (10, 20, 30, 40, 50)]
+    crop, probe = step("crop", 9, error="no"), step("probe", 3)
+    await store.record(steps(1, ANN, MIDNIGHT_US, *resized, crop, probe))
+    await store.record(steps(20, ANN, MIDNIGHT_US, step("resize", 999, status="failed")))
+    await store.record(steps(30, ANN, MIDNIGHT_US - 1, probe))
+    await store.record(steps(40, BOB, MIDNIGHT_US, probe))
+    resize, *rest = await store.operation_stats(ANN, MIDNIGHT_US)
+    assert (resize.operation, resize.runs, resize.successes, resize.failures) == ("resize", 6, 5, 1)
+    assert resize.success_rate == pytest.approx(100 * 5 / 6)
+    assert (resize.avg_duration_ms, resize.p95_duration_ms) == (30, pytest.approx(48))
+    assert (resize.input_bytes, resize.output_bytes) == (500, 50)
+    assert rest == [
+        OperationStats("crop", 1, 0, 1, 0.0, 0.0, 0.0, 0, 0),
+        OperationStats("probe", 1, 1, 0, 100.0, 3.0, 3.0, 100, 10),
+    ]
 
 
 async def test_the_timeline_groups_by_hour_or_day_and_leaves_out_empty_ones(
@@ -208,7 +335,7 @@ async def test_pipelines_come_by_number_of_jobs_with_their_newest_name(
 
 async def test_an_event_of_an_unknown_kind_is_left_out(store: AnalyticsStore) -> None:
     known = _metrics(2, _facts(1, JobStatus.COMPLETED))
-    await store.record([replace(known, id=1, kind="from_the_future"), known])
+    await store.record(_batch(replace(known, id=1, kind="from_the_future"), known))
     assert (await store.job_stats(ANN, 0)).total_jobs == 1
 
 
@@ -224,10 +351,9 @@ async def test_what_the_catalog_tells_agrees_with_the_catalog(
         done = outcome(new_object("results/x"), steps=steps)
         await world.catalog.queue.finish(lease(await world.claim()), done)
     await world.claim()
-    housekeeping = world.catalog.housekeeping
-    while told := await housekeeping.take_events(4):
-        await store.record(told)
-        await housekeeping.acknowledge_events([event.id for event in told])
+    while batch := await world.catalog.outbox.open_batch("tests", 4, 60.0):
+        await store.record(batch)
+        await world.catalog.outbox.acknowledge(batch.token)
     stats = await store.job_stats(ref.user_id, 0)
     assert (stats.total_jobs, stats.completed_jobs) == (5, 2)
     assert (stats.pending_jobs, stats.processing_jobs) == (2, 1)

@@ -193,7 +193,7 @@ async def test_a_cancelled_write_happened_whole_or_not_at_all(world: World) -> N
     assert answered <= visible
     assert {job.source_key for job in jobs.jobs} == visible
     assert jobs.total == len(visible)
-    told = await world.catalog.housekeeping.take_events(1000)
+    told = await world.told()
     assert len(told) == 2 * len(visible)
     # The catalog serves on.
     await world.put(ref, "after")

@@ -1,4 +1,4 @@
-"""ports.catalog.Housekeeping: garbage, the outbox, gauges, meta."""
+"""ports.catalog.Housekeeping: garbage, gauges, meta; and what the outbox is told."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ async def test_every_transition_makes_its_events(world: World) -> None:
     job = await world.claim()
     done = outcome(new_object("results/a"), steps=steps)
     await world.catalog.queue.finish(lease(job), done)
-    told = await world.catalog.housekeeping.take_events(100)
+    told = await world.told()
     assert [event.kind for event in told] == [
         *([events.STATUS_HISTORY, events.JOB_METRICS] * 3),
         *([events.PIPELINE_EXECUTION] * 2),
@@ -86,25 +86,9 @@ async def test_a_failed_jobs_steps_are_told_too_and_a_retrys_are_not(world: Worl
     )
     await world.catalog.queue.fail(lease(await world.claim()), failure, 0)
     await world.catalog.queue.fail(lease(await world.claim()), failure, None)
-    told = await world.catalog.housekeeping.take_events(100)
+    told = await world.told()
     steps = [event for event in told if event.kind == events.PIPELINE_EXECUTION]
     assert [step.payload["success"] for step in steps] == [False]
-
-
-async def test_events_stay_until_acknowledged_and_ids_are_never_used_twice(world: World) -> None:
-    ref = await world.owner()
-    pipeline = await world.pipeline(ref.user_id)
-    await world.submit(ref, pipeline)
-    housekeeping = world.catalog.housekeeping
-    first = await housekeeping.take_events(1)
-    assert len(first) == 1
-    told = await housekeeping.take_events(100)
-    assert told[:1] == first
-    await housekeeping.acknowledge_events([event.id for event in told])
-    assert await housekeeping.take_events(100) == ()
-    await world.submit(ref, pipeline)
-    later = await housekeeping.take_events(100)
-    assert min(event.id for event in later) > max(event.id for event in told)
 
 
 async def test_gauges_count_what_waits(world: World) -> None:
@@ -144,6 +128,6 @@ async def test_recovery_tells_the_analytics(world: World) -> None:
     await world.catalog.queue.recover(
         all_running=True, by=TriggeredBy.SYSTEM, message="The service was restarted."
     )
-    told = await world.catalog.housekeeping.take_events(100)
+    told = await world.told()
     assert told[-2].payload["message"] == "The service was restarted."
     assert told[-1].payload["status"] == "pending"

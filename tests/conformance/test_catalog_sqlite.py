@@ -308,7 +308,13 @@ _SQL = files("mediaconvert.backends.sql")
 # a partial index that holds nothing but what is wanted; and the rows of a set or of a walk.
 _FINE = {
     ("garbage_oldest", "SCAN garbage"),
+    ("outbox_any", "SCAN outbox"),
     ("outbox_oldest", "SCAN outbox"),
+    ("outbox_newest_but", "SCAN outbox"),
+    ("outbox_events", "SCAN e VIRTUAL TABLE INDEX 1:"),
+    ("outbox_forget", "SCAN e VIRTUAL TABLE INDEX 1:"),
+    ("outbox_drop", "SCAN b"),
+    ("outbox_drop", "SCAN e VIRTUAL TABLE INDEX 1:"),
     ("gauges", "SCAN garbage USING COVERING INDEX sqlite_autoindex_garbage_1"),
     ("objects_unread", "SCAN o USING INDEX objects_detached"),
     ("claim_users", "SCAN w"),

@@ -30,6 +30,7 @@ from mediaconvert.model import (
     Lease,
     NewObject,
     ObjectHeaders,
+    OutboxEvent,
     Segment,
     UserId,
     VersionId,
@@ -103,6 +104,14 @@ class World:
     async def claim(self) -> ClaimedJob:
         (job,) = await self.catalog.queue.claim("worker", 1, 15.0)
         return job
+
+    async def told(self) -> list[OutboxEvent]:
+        """All events that wait, which are gone from the outbox then."""
+        events: list[OutboxEvent] = []
+        while batch := await self.catalog.outbox.open_batch("tests", 100, 60.0):
+            events += batch.events
+            await self.catalog.outbox.acknowledge(batch.token)
+        return events
 
     async def garbage(self) -> set[BlobId]:
         return set(await self.catalog.housekeeping.garbage(10_000))

@@ -135,11 +135,12 @@ async def test_stale_uploads_are_aborted_and_younger_ones_are_not(rig: Rig) -> N
 async def test_events_reach_the_store_once_and_leave_the_outbox(rig: Rig, tmp_path: Path) -> None:
     await rig.submit(PHOTO.read_bytes(), RESIZE)
     async with open_sqlite_analytics(tmp_path / "analytics.db") as store:
-        flusher = Flusher(rig.catalog.housekeeping, store, AnalyticsSettings(flush_seconds=0.05))
-        waiting = await rig.catalog.housekeeping.take_events(100)
+        flusher = Flusher(rig.catalog.outbox, store, AnalyticsSettings(flush_seconds=0.05))
+        batch = await rig.catalog.outbox.open_batch("another", 100, 0.0)
+        assert batch is not None
         # As after a crash between sending and acknowledging.
-        await store.record(waiting)
-        assert await flusher.flush() == len(waiting)
+        await store.record(batch)
+        assert await flusher.flush() == len(batch.events) > 0
         assert await flusher.flush() == 0
         assert (await store.job_stats(rig.user_id, 0)).total_jobs == 1
 
@@ -148,7 +149,7 @@ async def test_the_flusher_delivers_while_it_runs_and_once_more_at_the_end(
     rig: Rig, tmp_path: Path
 ) -> None:
     async with open_sqlite_analytics(tmp_path / "analytics.db") as store:
-        flusher = Flusher(rig.catalog.housekeeping, store, AnalyticsSettings(flush_seconds=0.05))
+        flusher = Flusher(rig.catalog.outbox, store, AnalyticsSettings(flush_seconds=0.05))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(flusher.run)
             await rig.submit(PHOTO.read_bytes(), RESIZE, key="1")
@@ -174,10 +175,9 @@ async def test_a_store_that_fails_loses_no_event_and_is_complained_about_once(
                 if table.startswith("job"):
                     other.execute(f"drop table if exists {table}")
             other.commit()
-        flusher = Flusher(rig.catalog.housekeeping, store, AnalyticsSettings(flush_seconds=0.05))
-        waiting = await rig.catalog.housekeeping.take_events(100)
+        flusher = Flusher(rig.catalog.outbox, store, AnalyticsSettings(flush_seconds=0.05))
         with caplog.at_level(logging.INFO, "mediaconvert.analytics.flusher"):
             for _ in range(3):
                 await flusher.final_flush()
         assert len(caplog.records) == 1
-        assert await rig.catalog.housekeeping.take_events(100) == waiting
+        assert (await rig.catalog.housekeeping.gauges()).outbox_events == 2

@@ -77,9 +77,9 @@ class Service:
 
     async def flush(self) -> None:
         """Send the waiting events to the analytics store, as the flusher would."""
-        events = await self.catalog.housekeeping.take_events(1000)
-        await self.analytics.record(events)
-        await self.catalog.housekeeping.acknowledge_events([event.id for event in events])
+        while batch := await self.catalog.outbox.open_batch("tests", 1000, 60.0):
+            await self.analytics.record(batch)
+            await self.catalog.outbox.acknowledge(batch.token)
 
     async def person(self, email: str | None = None) -> Person:
         email = email or f"{secrets.token_hex(6)}@example.com"

@@ -19,6 +19,7 @@ from mediaconvert.backends.sql.housekeeping import SqlHousekeeping
 from mediaconvert.backends.sql.jobs import SqlJobs
 from mediaconvert.backends.sql.migrations import load_migrations
 from mediaconvert.backends.sql.objects import SqlObjects
+from mediaconvert.backends.sql.outbox import SqlOutbox
 from mediaconvert.backends.sql.pipelines import SqlPipelines
 from mediaconvert.backends.sql.queue import SqlQueue
 from mediaconvert.backends.sql.sqlite import open_sqlite
@@ -43,6 +44,7 @@ def sql_catalog(driver: Driver) -> Catalog:
         pipelines=SqlPipelines(driver),
         jobs=SqlJobs(driver),
         queue=SqlQueue(driver),
+        outbox=SqlOutbox(driver),
         housekeeping=SqlHousekeeping(driver),
     )
 

@@ -1,4 +1,4 @@
-"""What the janitor and the analytics flusher ask of the catalog, on SQL."""
+"""What the janitor asks of the catalog, on SQL; gauges, check and meta."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from mediaconvert.backends.sql import rows
 from mediaconvert.backends.sql.driver import Connection, Driver
 from mediaconvert.backends.sql.uploads import REMEMBERED_US, abort_upload
 from mediaconvert.backends.sql.versions import purge_unread
-from mediaconvert.model import BlobId, OutboxEvent
+from mediaconvert.model import BlobId
 from mediaconvert.ports.catalog import CatalogGauges
 
 
@@ -71,18 +71,6 @@ class SqlHousekeeping:
             return len(stale)
 
         return await self._driver.write(body)
-
-    async def take_events(self, limit: int) -> tuple[OutboxEvent, ...]:
-        async def body(conn: Connection) -> tuple[OutboxEvent, ...]:
-            return tuple(rows.event(row) for row in await conn.fetch("outbox_oldest", limit))
-
-        return await self._driver.read(body)
-
-    async def acknowledge_events(self, ids: Sequence[int]) -> None:
-        async def body(conn: Connection) -> None:
-            await conn.execute_many("outbox_acknowledge", [(each,) for each in ids])
-
-        await self._driver.write(body)
 
     async def gauges(self) -> CatalogGauges:
         async def body(conn: Connection) -> CatalogGauges:

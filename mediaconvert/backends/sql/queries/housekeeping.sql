@@ -1,4 +1,4 @@
--- What the janitor and the analytics flusher ask.
+-- What the janitor asks; gauges and meta.
 
 -- name: garbage_oldest
 -- Ids are given in the order of time, near enough: what waits is found at the front.
@@ -24,12 +24,6 @@ where not exists (select 1 from object_segments o where o.blob_id = b.value)
 select 1 as found
 where exists (select 1 from object_segments where blob_id = $1)
    or exists (select 1 from part_segments where blob_id = $1);
-
--- name: outbox_oldest
-select id, kind, payload from outbox order by id limit $1;
-
--- name: outbox_acknowledge
-delete from outbox where id = $1;
 
 -- name: gauges
 -- Events are acknowledged oldest first, so those that wait are a range of ids; counting a

@@ -53,6 +53,3 @@ where j.id = $1;
 -- name: history_add
 insert into job_history (job_id, from_status, to_status, message, triggered_by, created_at)
 values ($1, $2, $3, $4, $5, $6);
-
--- name: outbox_add
-insert into outbox (kind, payload) values ($1, $2);
