@@ -15,11 +15,13 @@ from dataclasses import dataclass
 
 import trio
 
+from mediaconvert.backends.analytics.sql import SqlAnalytics
 from mediaconvert.backends.analytics.sqlite import open_sqlite_analytics
 from mediaconvert.backends.blobs.directory import open_directory_blobs
 from mediaconvert.backends.notices.memory import MemoryNotices
 from mediaconvert.backends.notices.redis_address import parse_address
 from mediaconvert.backends.sql.catalog import open_sqlite_catalog
+from mediaconvert.backends.sql.driver import Driver
 from mediaconvert.backends.sql.lock import hold_lock
 from mediaconvert.errors import StartupError, Unavailable
 from mediaconvert.ports.analytics import AnalyticsStore
@@ -36,6 +38,8 @@ class _Database:
 
     catalog: Catalog
     is_embedded: bool
+    driver: Driver | None = None
+    """Of a database server; it has the analytics' tables as well."""
 
 
 @asynccontextmanager
@@ -65,6 +69,8 @@ async def _open_analytics(
     stack: AsyncExitStack, settings: Settings, database: _Database
 ) -> AnalyticsStore:
     """By `analytics.clickhouse_dsn`: ClickHouse, or the catalog's kind of database."""
+    if database.driver is not None:
+        return SqlAnalytics(database.driver)
     path = settings.server.data_dir / "analytics.db"
     return await stack.enter_async_context(open_sqlite_analytics(path))
 

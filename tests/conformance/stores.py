@@ -12,9 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from mediaconvert.backends.analytics.sql import SqlAnalytics
 from mediaconvert.backends.analytics.sqlite import open_sqlite_analytics
+from mediaconvert.backends.sql.catalog import open_postgres_driver
 from mediaconvert.ports.analytics import AnalyticsStore
-from tests.cluster.agreement import SqliteTables, Tables
+from tests.cluster.agreement import PostgresTables, SqliteTables, Tables
+from tests.servers.postgres import Postgres
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,16 @@ async def _sqlite(_request: Fixtures, folder: Path) -> AsyncIterator[Place]:
         yield Place(store, SqliteTables(path))
 
 
+@asynccontextmanager
+async def _postgres(request: Fixtures, _folder: Path) -> AsyncIterator[Place]:
+    server: Postgres = request.getfixturevalue("postgres")
+    template: str = request.getfixturevalue("catalog_template")
+    with server.database(template) as url:
+        async with open_postgres_driver(url) as driver:
+            yield Place(SqlAnalytics(driver), PostgresTables(server, url))
+
+
 STORES: Mapping[str, Callable[[Fixtures, Path], AbstractAsyncContextManager[Place]]] = {
     "sqlite": _sqlite,
+    "postgres": _postgres,
 }

@@ -196,7 +196,7 @@ async def test_every_column_arrives_as_it_was_told(place: Place) -> None:
         _facts(7, JobStatus.FAILED, input_bytes=1 << 53, pipeline=(9, "größe\t'; --")),
         output_bytes=5,
         attempt=3,
-        error="the tool said: \u0001 ü \U0001f3ac\n\\",
+        error="the tool said:\tü \U0001f3ac\n\\",
         error_code="tool_crashed",
     )
     change = events.status_change(facts, None, TriggeredBy.USER, "Uploaded.", MIDNIGHT_US + 1)

@@ -12,6 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mediaconvert.backends.analytics.sql import analytics_queries
 from mediaconvert.backends.sql.buckets import SqlBuckets
 from mediaconvert.backends.sql.credentials import SqlCredentials
 from mediaconvert.backends.sql.driver import Driver, load_queries
@@ -74,7 +75,8 @@ async def open_postgres_driver(
     from mediaconvert.backends.sql.postgres import open_postgres
     from mediaconvert.backends.sql.postgres_uri import parse_postgres_uri
 
-    queries = load_queries(_HERE / "queries", "postgres")
+    # Analytics without ClickHouse stand in the same database.
+    queries = {**analytics_queries("postgres"), **load_queries(_HERE / "queries", "postgres")}
     migrations = load_migrations(_HERE / "migrations", "postgres")
     address = parse_postgres_uri(url)
     async with open_postgres(
