@@ -1,120 +1,65 @@
-"""The two tables of the S3 side: complete, and rendered as clients expect."""
+"""What a failure of the S3 store is called, by what the store answered."""
 
-from xml.etree import ElementTree
+from __future__ import annotations
 
 import pytest
+import urllib3
+from minio.error import InvalidResponseError, S3Error, ServerError
 
-from mediaconvert import errors
-from mediaconvert.api.s3.errors import (
-    REFUSALS,
-    STATUS,
-    S3Error,
-    from_refusal,
-    from_signature,
-    invalid_argument,
-    render_error,
-)
-from mediaconvert.sigv4.canonical import SignatureError
+from mediaconvert.backends.blobs.s3_errors import refusal
+from mediaconvert.errors import StorageFull, Unavailable
 
 
-def every_refusal() -> set[type[errors.Refusal]]:
-    found, waiting = set(), [errors.Refusal]
-    while waiting:
-        found.update(waiting)
-        waiting = [sub for cls in waiting for sub in cls.__subclasses__()]
-    return {cls for cls in found if cls.__module__ == errors.__name__} - {errors.Refusal}
-
-
-def test_every_refusal_has_a_code_and_every_code_a_status():
-    assert set(REFUSALS) == every_refusal()
-    assert set(REFUSALS.values()) <= set(STATUS)
-    assert all(300 <= status < 600 for status in STATUS.values())
+def answer(status: int, code: str, message: str = "secret.host.internal says no") -> S3Error:
+    body = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>".encode()
+    return S3Error.fromxml(urllib3.HTTPResponse(body=body, status=status))
 
 
 @pytest.mark.parametrize(
-    ("refusal", "code", "status", "fields"),
+    "error",
     [
-        (errors.BucketNotFound("b"), "NoSuchBucket", 404, {"BucketName": "b"}),
-        (errors.BucketForbidden("b"), "AccessDenied", 403, {}),
-        (errors.BucketTaken("b"), "BucketAlreadyExists", 409, {"BucketName": "b"}),
-        (errors.ObjectNotFound("k"), "NoSuchKey", 404, {"Key": "k"}),
-        (errors.UploadNotFound("u"), "NoSuchUpload", 404, {"UploadId": "u"}),
-        (errors.InvalidKey("k is longer than 1024"), "KeyTooLongError", 400, {}),
-        (errors.InvalidKey("not UTF-8"), "InvalidURI", 400, {}),
-        (errors.ChecksumMismatch("CRC32", "a", "b"), "BadDigest", 400, {}),
-        (
-            errors.ChecksumMismatch("x-amz-content-sha256", "a", "b"),
-            "XAmzContentSHA256Mismatch",
-            400,
-            {},
-        ),
-        (
-            errors.PreconditionFailed("If-Match"),
-            "PreconditionFailed",
-            412,
-            {"Condition": "If-Match"},
-        ),
-        (
-            errors.PartTooSmall(3, 1, 5),
-            "EntityTooSmall",
-            400,
-            {"ProposedSize": "1", "MinSizeAllowed": "5", "PartNumber": "3"},
-        ),
-        (
-            errors.BodyTooLarge(6, 5),
-            "EntityTooLarge",
-            400,
-            {"ProposedSize": "6", "MaxSizeAllowed": "5"},
-        ),
-        (
-            errors.UnknownPipeline("x", []),
-            "InvalidArgument",
-            400,
-            {"ArgumentName": "x-amz-meta-pipeline", "ArgumentValue": "x"},
-        ),
-        (errors.StorageFull(), "InsufficientStorage", 507, {}),
-        (errors.SlowClient("too slow"), "RequestTimeout", 400, {}),
+        answer(507, "XMinioStorageFull"),
+        answer(403, "QuotaExceeded"),
+        answer(507, "InsufficientStorage"),
+        answer(507, "SomethingNew"),
+        ServerError("server failed", 507),
+        InvalidResponseError(507, "text/plain", "full"),
     ],
 )
-def test_a_refusal_is_told_in_s3s_words(refusal, code, status, fields):
-    error = from_refusal(refusal)
-    assert (error.code, error.status, error.fields) == (code, status, fields)
-    assert error.message == str(refusal)
+def test_a_full_store_or_quota_is_storage_full(error: Exception) -> None:
+    assert isinstance(refusal("storing a blob", error), StorageFull)
 
 
-def test_unavailability_says_when_to_try_again():
-    error = from_refusal(errors.Unavailable("busy", 3))
-    assert (error.status, error.headers) == (503, (("retry-after", "3"),))
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (answer(503, "SlowDown"), "SlowDown"),
+        (answer(403, "AccessDenied"), "AccessDenied"),
+        (ServerError("server failed", 502), "HTTP status 502"),
+        (InvalidResponseError(400, "text/html", "<html>"), "HTTP status 400"),
+        (ValueError("could not convert"), "was not understood"),
+        (ConnectionResetError(104, "Connection reset by peer"), "Connection reset by peer"),
+    ],
+)
+def test_everything_else_is_unavailable_for_a_reason(error: Exception, words: str) -> None:
+    found = refusal("storing a blob", error)
+    assert type(found) is Unavailable
+    assert str(found).startswith("the blob store failed while storing a blob: ")
+    assert words in str(found)
+    assert "secret.host" not in str(found)
 
 
-def test_a_subclass_is_told_as_its_base():
-    class TooBig(errors.BodyTooLarge):
-        pass
-
-    assert from_refusal(TooBig(2, 1)).code == "EntityTooLarge"
+def test_a_clock_that_is_off_has_its_own_sentence() -> None:
+    assert "NTP" in str(refusal("reading", answer(403, "RequestTimeTooSkewed")))
 
 
-def test_an_unknown_code_is_a_mistake_of_ours():
-    with pytest.raises(KeyError):
-        S3Error("NoSuchCode", "x")
+def test_a_failed_clean_up_does_not_hide_what_it_was_for() -> None:
+    def abort() -> None:
+        try:
+            raise answer(507, "XMinioStorageFull")
+        except S3Error:
+            raise ConnectionResetError(104, "reset") from None
 
-
-def test_a_signature_refusal_keeps_its_words():
-    error = from_signature(SignatureError("AccessDenied", "no", {"HeadersNotSigned": "x"}))
-    assert (error.status, error.message, error.fields) == (403, "no", {"HeadersNotSigned": "x"})
-
-
-def test_an_error_is_rendered_for_every_client():
-    error = invalid_argument("prefix", "a\x01<b>", "bad \x02 prefix & more")
-    body = render_error(error, resource="/bucket/k%01", request_id="4442587FB7D0A2F9", host_id="h")
-    root = ElementTree.fromstring(body)
-    assert root.tag == "Error"
-    assert [(child.tag, child.text) for child in root] == [
-        ("Code", "InvalidArgument"),
-        ("Message", "bad \ufffd prefix & more"),
-        ("ArgumentName", "prefix"),
-        ("ArgumentValue", "a\ufffd<b>"),
-        ("Resource", "/bucket/k%01"),
-        ("RequestId", "4442587FB7D0A2F9"),
-        ("HostId", "h"),
-    ]
+    with pytest.raises(ConnectionResetError) as caught:
+        abort()
+    assert isinstance(refusal("storing a blob", caught.value), StorageFull)

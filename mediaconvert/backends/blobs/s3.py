@@ -47,6 +47,9 @@ BATCH = 1000
 """What one DeleteObjects takes, and one page of a listing holds (S3 API)."""
 CALL_PLACES = 32
 CHECK_PLACES = 2
+READ_PLACES = 128
+READ_TURN_SECONDS = 60.0
+"""A thread reads one piece and goes, so that slow clients hold none; but the store may be slow."""
 LOCAL_PLACES = 16
 CHECK_SECONDS = 1.8
 WRITE_TRIAL_SECONDS = 10.0
@@ -83,6 +86,7 @@ class S3Blobs:
         self._part_bytes = part_bytes
         self.calls = StoreThreads(CALL_PLACES)
         self.transfers = StoreThreads(transfers)
+        self.reads = StoreThreads(READ_PLACES, turn_seconds=READ_TURN_SECONDS)
         self._checks = StoreThreads(CHECK_PLACES)
         self._local = trio.CapacityLimiter(LOCAL_PLACES)
         self._readers = Readers(self._delete)
@@ -124,7 +128,7 @@ class S3Blobs:
     async def _open(self, segments: tuple[Segment, ...]) -> AsyncIterator[AsyncIterator[bytes]]:
         async with (
             self._readers.reading(segments),
-            PieceReader(S3Cursor(self._store, segments), self.calls.run) as pieces,
+            PieceReader(S3Cursor(self._store, segments), self.reads.run) as pieces,
         ):
             yield pieces
 
@@ -180,6 +184,8 @@ class S3Blobs:
             await self.calls.run(partial(_delete, self._store, keys))
 
     def older_than(self, seconds: float) -> AsyncIterator[list[BlobId]]:
+        # By this machine's clock against the store's, which differ by minutes at most: it
+        # refuses requests signed at another time.
         return _Sweep(self._store, self.calls, time.time() - seconds)
 
     async def check(self) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import secrets
 from io import BytesIO
+from xml.etree.ElementTree import ParseError
 
 from minio.commonconfig import ENABLED, Filter
 from minio.error import InvalidResponseError, S3Error
@@ -177,11 +178,14 @@ def _sentence(store: Store, error: BaseException, *, doing: str = "list") -> str
             f"{place} cannot be used: {reason(error)}; start it, or mend S3_ENDPOINT "
             "(and its http or https)"
         )
-    if isinstance(error, InvalidResponseError):
-        return f"what answers at {store.endpoint} is no S3 store; mend S3_ENDPOINT"
     if isinstance(error, ValueError) and "providers" in str(error):
         return (
             f"no keys for {place} were found; set S3_ACCESS_KEY and S3_SECRET_KEY, or give this "
             "machine a role"
+        )
+    if isinstance(error, InvalidResponseError | ParseError | ValueError):
+        return (
+            f"what answers at {store.endpoint} is no S3 store; mend S3_ENDPOINT (and its http or "
+            "https)"
         )
     return f"{place} cannot be used: {refusal('looking for its bucket', error)}"

@@ -19,7 +19,7 @@ from mediaconvert.errors import Unavailable
 _Result = TypeVar("_Result")
 
 TURN_SECONDS = 15.0
-"""Longest wait for a place."""
+"""Longest wait for a place, unless told otherwise."""
 
 
 class Running(Generic[_Result]):
@@ -45,10 +45,11 @@ class Running(Generic[_Result]):
 
 
 class StoreThreads:
-    """At most `places` threads at once."""
+    """At most `places` threads at once, for each of which one waits its turn."""
 
-    def __init__(self, places: int) -> None:
+    def __init__(self, places: int, *, turn_seconds: float = TURN_SECONDS) -> None:
         self._limiter = trio.CapacityLimiter(places)
+        self._turn_seconds = turn_seconds
 
     @property
     def busy(self) -> int:
@@ -59,7 +60,7 @@ class StoreThreads:
         """Returns when the thread has been started. Raises Unavailable when no place became
         free; cancelled before, nothing was started."""
         running: Running[_Result] = Running()
-        with trio.move_on_after(TURN_SECONDS) as turn:
+        with trio.move_on_after(self._turn_seconds) as turn:
             await self._limiter.acquire_on_behalf_of(running)
         if turn.cancelled_caught:
             raise Unavailable("the blob store is overloaded: too many calls wait for it", 5)
