@@ -6,7 +6,7 @@ without the api role only /health, /ready and /metrics are served.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -48,15 +48,18 @@ class Front:
         self._catalog = catalog
         self.readiness = readiness
         self._gateway: Gateway | None = None
+        self._end_waits: Callable[[], None] = lambda: None
         self._app: App = make_status_app(
             catalog=catalog, settings=settings, readiness=readiness, metrics=metrics
         )
         self.metrics = metrics
         self._closed = trio.Event()
 
-    def open_doors(self, gateway: Gateway) -> None:
-        """Serve the gateway instead of the status calls alone."""
+    def open_doors(self, gateway: Gateway, end_waits: Callable[[], None]) -> None:
+        """Serve the gateway instead of the status calls alone. `end_waits` has requests
+        answered that only wait."""
         self._gateway = gateway
+        self._end_waits = end_waits
         self._app = gateway
 
     async def serve(
@@ -110,6 +113,7 @@ class Front:
         self.readiness.drain()
         if self._gateway is not None:
             self._gateway.begin_drain()
+            self._end_waits()
             with trio.move_on_after(self._settings.server.drain_requests_seconds):
                 await self._gateway.wait_drained()
 
@@ -134,7 +138,8 @@ async def open_front(
     front = Front(settings, backends.catalog, Readiness(checks), Metrics())
     async with trio.open_nursery() as nursery:
         if settings.server.role != "worker":
-            rest = _rest_app(front, settings, backends, keys)
+            jobs = JobService(backends.catalog, backends.notices)
+            rest = _rest_app(front, settings, backends, keys, jobs)
             authenticator = Authenticator(
                 backends.catalog, backends.notices, keys.vault, settings.s3
             )
@@ -147,17 +152,21 @@ async def open_front(
             )
             await nursery.start(authenticator.run)
             await nursery.start(rest.run)
-            front.open_doors(Gateway(rest, s3, domain=settings.s3.domain, metrics=front.metrics))
+            await nursery.start(jobs.run)
+            gateway = Gateway(rest, s3, domain=settings.s3.domain, metrics=front.metrics)
+            front.open_doors(gateway, jobs.end_waits)
         yield front
         nursery.cancel_scope.cancel()
 
 
-def _rest_app(front: Front, settings: Settings, backends: Backends, keys: Keys) -> RestApp:
+def _rest_app(
+    front: Front, settings: Settings, backends: Backends, keys: Keys, jobs: JobService
+) -> RestApp:
     return make_rest_app(
         catalog=backends.catalog,
         notices=backends.notices,
         analytics=backends.analytics,
-        jobs=JobService(backends.catalog, backends.notices),
+        jobs=jobs,
         keys=keys,
         settings=settings,
         readiness=front.readiness,

@@ -11,6 +11,8 @@ from typing import Protocol
 class Topic(StrEnum):
     JOB_READY = "job_ready"
     """A job became pending; `value` is its id."""
+    JOB_PROGRESS = "job_progress"
+    """A running job got further, or its attempt ended; `value` is its id."""
     JOB_CANCELED = "job_canceled"
     """`value` is the job's id."""
     CREDENTIAL_REVOKED = "credential_revoked"

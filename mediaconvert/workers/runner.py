@@ -66,6 +66,7 @@ class Runner:
         settings: Settings,
     ) -> None:
         self._queue = catalog.queue
+        self._notices = notices
         self._blobs = blobs
         self._tools = tools
         self._work = work_folder(settings)
@@ -89,7 +90,7 @@ class Runner:
             raise
 
     async def _attempt(self, held: HeldJob, adopted: Adopted) -> JobOutcome | JobFailure:
-        reporter = Reporter(self._queue, held)
+        reporter = Reporter(self._queue, self._notices, held)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(reporter.run)
             # Errors that are meant for the user are values from here on: a nursery would

@@ -75,6 +75,8 @@ class Settler:
             # Whatever has been written, the lease keeper's fenced release does no harm.
             held.stop(Stop.UNRENEWED)
             _say(held, "an attempt could not be settled; it is given back later", warn=True)
+        # Whoever waits for the job looks again, however the attempt ended.
+        await self._notices.publish(Notice(Topic.JOB_PROGRESS, str(held.job.id)))
         return ending
 
     async def _write(self, held: HeldJob, verdict: JobOutcome | JobFailure | None) -> Ending:

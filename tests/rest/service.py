@@ -61,6 +61,7 @@ class Service:
     analytics: AnalyticsStore
     blobs: BlobStore
     keys: Keys
+    jobs: JobService
     app: RestApp
     readiness: Readiness
     metrics: Metrics
@@ -160,17 +161,19 @@ async def rest_service(folder: Path, **auth: object) -> AsyncIterator[Service]:
             settings=settings,
         )
         readiness = Readiness(checks, fresh_seconds=0)
+        jobs = JobService(catalog, notices)
         app = make_rest_app(
             catalog=catalog,
             notices=notices,
             analytics=analytics,
-            jobs=JobService(catalog, notices),
+            jobs=jobs,
             keys=keys,
             settings=settings,
             readiness=readiness,
             metrics=metrics,
         )
         await nursery.start(app.run)
+        await nursery.start(jobs.run)
         run = partial(serve, app, settings=settings.server, shutdown=trio.Event())
         [(host, port)] = await nursery.start(run)
         url = f"http://{host}:{port}"
@@ -183,6 +186,7 @@ async def rest_service(folder: Path, **auth: object) -> AsyncIterator[Service]:
                 analytics,
                 blobs,
                 keys,
+                jobs,
                 app,
                 readiness,
                 metrics,

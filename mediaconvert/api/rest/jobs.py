@@ -1,15 +1,16 @@
-"""Jobs: list, look, cancel, rerun, history.
+"""Jobs: list, look, wait, cancel, rerun, history.
 
 Called through its routes only; everything is `mediaconvert.jobs.JobService`'s.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
+from mediaconvert.api.places import Places
 from mediaconvert.api.rest import job_models as models
 from mediaconvert.api.rest.models import rfc3339
 from mediaconvert.api.rest.requests import QueryInt, RequestBody, RequestQuery
@@ -21,11 +22,15 @@ from mediaconvert.errors import (
     SourceGone,
     suggestion,
 )
-from mediaconvert.jobs import JobService
+from mediaconvert.jobs import JobService, Until
 from mediaconvert.model import JobId, JobStatus
 
 MAX_PAGE = 1_000_000_000
 """100 rows each: the offset stays far below 2^63."""
+MAX_WAIT_SECONDS = 60
+WAITING = 200
+"""Requests that wait for a job at once, each with its connection: a fifth of all."""
+WAITING_OF_ONE_USER = 50
 
 
 def _known_status(value: object) -> object:
@@ -36,10 +41,29 @@ def _known_status(value: object) -> object:
     return value
 
 
+def _known_until(value: object) -> object:
+    known = [until.value for until in Until]
+    if isinstance(value, str) and value not in known:
+        raise ValueError(f"must be one of {', '.join(known)}{suggestion(value, known)}")
+    return value
+
+
 class JobsQuery(RequestQuery):
     status: Annotated[JobStatus, BeforeValidator(_known_status)] | None = None
     page: Annotated[QueryInt, Field(ge=1, le=MAX_PAGE)] = 1
     limit: Annotated[QueryInt, Field(ge=1, le=100)] = 20
+
+
+class JobQuery(RequestQuery):
+    wait: Annotated[QueryInt, Field(ge=0, le=MAX_WAIT_SECONDS)] = Field(
+        default=0,
+        description="Seconds to wait for what `until` says; the answer comes then at the latest.",
+    )
+    until: Annotated[Until, BeforeValidator(_known_until)] = Field(
+        default=Until.CHANGED,
+        description="`changed` waits for another status or progress than now, `ended` for the "
+        "job's end. A job that has ended is answered at once.",
+    )
 
 
 class RerunRequest(RequestBody):
@@ -52,6 +76,11 @@ class RerunRequest(RequestBody):
 @dataclass(frozen=True, slots=True)
 class JobCalls:
     jobs: JobService
+    waiting: Places = field(
+        default_factory=lambda: Places(
+            WAITING, of_one_user=WAITING_OF_ONE_USER, what="requests wait for jobs"
+        )
+    )
 
     async def list(self, call: Call[JobsQuery, None]) -> models.JobList:
         query = call.query
@@ -61,8 +90,15 @@ class JobCalls:
             pagination=models.Pagination(page=query.page, limit=query.limit, total=page.total),
         )
 
-    async def get(self, call: Call[None, None]) -> models.JobDetail:
-        return models.JobDetail.of(await self.jobs.get(call.user_id, JobId(call.id)))
+    async def get(self, call: Call[JobQuery, None]) -> models.JobDetail:
+        user_id, job_id = call.user_id, JobId(call.id)
+        if not call.query.wait:
+            return models.JobDetail.of(await self.jobs.get(user_id, job_id))
+        with self.waiting.taken_by(user_id):
+            job = await self.jobs.wait(
+                user_id, job_id, seconds=call.query.wait, until=call.query.until
+            )
+        return models.JobDetail.of(job)
 
     async def history(self, call: Call[None, None]) -> models.JobHistory:
         transitions = await self.jobs.history(call.user_id, JobId(call.id))
@@ -105,8 +141,9 @@ class JobCalls:
             Route(
                 method="GET",
                 path="/api/jobs/{id}",
-                summary="One job, with the text of its pipeline",
+                summary="One job, with the text of its pipeline; at once, or when it moves on",
                 handler=self.get,
+                query=JobQuery,
                 answer=models.JobDetail,
                 missing=JobNotFound,
             ),
