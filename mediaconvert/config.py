@@ -27,7 +27,6 @@ OTHER_VARIABLES = frozenset({"MEDIACONVERT_DATA_DIR", "MEDIACONVERT_MASTER_KEY"}
 
 # Each of these switches one part to a server of its own.
 SERVER_SETTINGS = {
-    "database.url": ("DATABASE_URL", "PostgreSQL as the catalog", "SQLite"),
     "analytics.clickhouse_dsn": ("CLICKHOUSE_DSN", "ClickHouse for analytics", "SQLite"),
 }
 

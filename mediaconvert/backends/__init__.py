@@ -20,7 +20,11 @@ from mediaconvert.backends.analytics.sqlite import open_sqlite_analytics
 from mediaconvert.backends.blobs.directory import open_directory_blobs
 from mediaconvert.backends.notices.memory import MemoryNotices
 from mediaconvert.backends.notices.redis_address import parse_address
-from mediaconvert.backends.sql.catalog import open_sqlite_catalog
+from mediaconvert.backends.sql.catalog import (
+    open_postgres_driver,
+    open_sqlite_catalog,
+    sql_catalog,
+)
 from mediaconvert.backends.sql.driver import Driver
 from mediaconvert.backends.sql.lock import hold_lock
 from mediaconvert.errors import StartupError, Unavailable
@@ -58,6 +62,13 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
 
 async def _open_database(stack: AsyncExitStack, settings: Settings) -> _Database:
     """By `database.url`: PostgreSQL, or one SQLite file."""
+    if settings.database.url:
+        # No lock of the data directory: other nodes may share it, and nobody's jobs are taken
+        # back but by their leases.
+        driver = await stack.enter_async_context(
+            open_postgres_driver(settings.database.url, pool_size=settings.database.pool_size)
+        )
+        return _Database(sql_catalog(driver), is_embedded=False, driver=driver)
     data = settings.server.data_dir
     # flock does not wait here; taking it in a thread would buy nothing.
     stack.enter_context(hold_lock(data))

@@ -129,7 +129,8 @@ def test_a_wrong_master_key_is_refused_with_a_sentence(tmp_path: Path) -> None:
     ("environment", "sentence"),
     [
         ({"MEDIACONVERT_MASTER_KEY": "c2hvcnQ="}, "32 bytes"),
-        ({"DATABASE_URL": "postgres://localhost/x"}, "leave DATABASE_URL unset"),
+        ({"DATABASE_URL": "mysql://localhost/x"}, "where postgres:// belongs"),
+        ({"DATABASE_URL": "postgres://u:hunter2@127.0.0.1:1/x"}, "127.0.0.1:1/x cannot be reached"),
         ({"MEDIACONVERT_SERVER__PROT": "1"}, "did you mean 'MEDIACONVERT_SERVER__PORT'?"),
     ],
 )

@@ -82,7 +82,7 @@ class _Attempts:
 
 
 class PostgresDriver:
-    """A Driver over one database; made by `open_postgres`. Several may share its pool."""
+    """A Driver over one database; made by `open_postgres`."""
 
     def __init__(self, pool: PostgresPool, queries: Mapping[str, str]) -> None:
         self._pool = pool
@@ -91,10 +91,6 @@ class PostgresDriver:
     @property
     def version(self) -> str:
         return self._pool.version
-
-    def with_queries(self, queries: Mapping[str, str]) -> PostgresDriver:
-        """Another driver over the same pool, with named queries of its own."""
-        return PostgresDriver(self._pool, queries)
 
     async def write(self, body: Body[T], *, isolation: Isolation = Isolation.SERIALIZABLE) -> T:
         """As Driver.write. Waiting for a connection of the pool can be cancelled; from then on

@@ -1,0 +1,33 @@
+"""The whole service with its catalog on PostgreSQL, over the public interface only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+
+from tests.program import PHOTO, Person, run_program
+from tests.servers.postgres import Postgres
+
+
+def test_an_upload_becomes_its_result_and_is_there_after_a_restart(
+    postgres: Postgres, tmp_path: Path
+) -> None:
+    with postgres.database() as url:
+        environment = {"DATABASE_URL": url}
+        with run_program(tmp_path, environment=environment) as program:
+            person = Person(program.url)
+            person.save_pipeline("image-resize")
+            job_id = person.upload("p.jpg", PHOTO, "image-resize")
+            assert job_id is not None
+            assert person.wait_for_job(job_id)["status"] == "completed"
+            checks = httpx.get(f"{program.url}/ready").json()["checks"]
+            database = next(check for check in checks if check["name"] == "database")
+            assert database["version"].startswith("PostgreSQL ")
+            assert program.terminate() == 0
+        assert not list(tmp_path.rglob("catalog.*"))
+        with run_program(tmp_path, environment=environment) as program:
+            person.move_to(program.url)
+            assert person.read("p.jpg") == PHOTO.read_bytes()
+            assert person.read(f"results/job-{job_id}/resized.jpg")
+            person.close()
