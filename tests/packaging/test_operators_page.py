@@ -1,0 +1,100 @@
+"""mediaconvert/CLUSTER.md: what an operator copies from it works, and what it names exists."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+import redis
+import trio
+
+from mediaconvert.backends.notices.redis import open_redis_notices
+from mediaconvert.backends.notices.redis_address import parse_address
+from mediaconvert.backends.sql.catalog import open_postgres_driver
+from mediaconvert.config import SERVER_SETTINGS, fields
+from mediaconvert.ports.notices import Notice, Topic
+from tests.packaging.compose import VARIABLE, services
+from tests.program import ROOT
+from tests.servers.postgres import Postgres
+from tests.servers.redis import Redis
+
+PAGE = (ROOT / "mediaconvert/CLUSTER.md").read_text()
+PASSWORD = "a-password-of-your-own"
+
+
+def block(language: str) -> str:
+    (found,) = re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    assert isinstance(found, str)
+    return found
+
+
+async def test_the_role_that_it_makes_in_postgresql_can_hold_a_catalog(postgres: Postgres) -> None:
+    name = f"role_{secrets.token_hex(4)}"
+    for statement in block("sql").replace("mediaconvert", name).split(";"):
+        if statement.strip():
+            postgres.execute("postgres", statement)
+    url = f"postgres://{name}:{quote(PASSWORD)}@127.0.0.1:{postgres.port}/{name}"
+    async with open_postgres_driver(url):
+        tables = postgres.execute(name, "select count(*) from jobs")
+    assert tables == "0"
+    postgres.drop_database(name)
+    postgres.execute("postgres", f"drop role {name}")
+
+
+async def test_the_user_that_it_makes_in_redis_can_send_and_hear_notices_and_nothing_else(
+    redis_server: Redis,
+) -> None:
+    with redis.Redis(port=redis_server.port) as administrator:
+        # As redis-cli takes it, word by word.
+        administrator.execute_command(*block("redis").split())
+        try:
+            address = parse_address(f"redis://mediaconvert:{PASSWORD}@{redis_server.address}")
+            async with (
+                open_redis_notices(address, "acl") as one,
+                open_redis_notices(address, "acl") as other,
+                other.subscribe(Topic.JOB_READY) as heard,
+            ):
+                # Each has heard its own probe, so it hears the other as well.
+                await one.check()
+                await other.check()
+                await one.publish(Notice(Topic.JOB_READY, "7"))
+                with trio.fail_after(60):
+                    assert await heard.receive() == Notice(Topic.JOB_READY, "7")
+            with redis.Redis(
+                port=redis_server.port, username="mediaconvert", password=PASSWORD
+            ) as stranger:
+                for forbidden in (("GET", "x"), ("PUBLISH", "others", "x"), ("FLUSHALL",)):
+                    with pytest.raises(redis.exceptions.NoPermissionError):
+                        stranger.execute_command(*forbidden)
+        finally:
+            administrator.execute_command("ACL", "DELUSER", "mediaconvert")
+
+
+@pytest.mark.parametrize("page", ["README.md", "mediaconvert/CLUSTER.md"])
+def test_it_names_every_variable_of_a_server(page: str) -> None:
+    text = (ROOT / page).read_text()
+    servers = ("database.url", "redis.url", "storage.s3_", "analytics.clickhouse", "auth.")
+    for f in fields():
+        if f.metadata["alias"] and f.name.startswith(servers) and f.name != "storage.s3_region":
+            assert f.metadata["alias"] in text, f.metadata["alias"]
+
+
+def test_every_setting_and_file_that_it_names_exists() -> None:
+    known = {f.name for f in fields()}
+    sections = "|".join({f.section for f in fields()})
+    for name in re.findall(rf"`((?:{sections})\.[a-z0-9_]+)[`:]", PAGE):
+        assert name in known, name
+    for target in re.findall(r"\]\((\.\./[^)]+)\)", PAGE):
+        assert (ROOT / "mediaconvert" / target).resolve().exists(), target
+    for variable in re.findall(r"`([A-Z][A-Z0-9]*_[A-Z0-9_]+)`", PAGE):
+        aliases = {f.metadata["alias"] for f in fields()}
+        assert variable in aliases | {m["name"] for m in VARIABLE.finditer(str(services()))}
+
+
+def test_no_document_says_any_more_that_there_is_nothing_to_start() -> None:
+    assert SERVER_SETTINGS is not None
+    for name in ("README.md", "Makefile", "mediaconvert/CLUSTER.md"):
+        assert "nothing to start" not in Path(ROOT, name).read_text()
