@@ -38,6 +38,8 @@ class SeaweedFS:
                 *(program, "server", f"-dir={data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"),
                 *("-s3", f"-s3.port={self.port}", f"-s3.port.grpc={free_port()}"),
                 *(f"-s3.config={identities}", "-master.volumeSizeLimitMB=64"),
+                # They listen on fixed ports, which the next server would find taken.
+                *("-s3.port.iceberg=0", "-s3.port.lance=0"),
                 *("-volume.max=100", "-volume.preStopSeconds=0", "-master.telemetry=false", *ports),
             ],
             folder,
