@@ -1,5 +1,5 @@
-"""`mediaconvert doctor`: every tool, the sandbox, the disk and the configuration, each with a
-verdict and, where something is wrong, what to do. Changes nothing."""
+"""`mediaconvert doctor`: every tool, the sandbox, the disk, the servers and the configuration, each
+with a verdict and, where something is wrong, what to do. Changes nothing."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pathlib import Path
 import trio
 
 from mediaconvert import __version__
+from mediaconvert.backends.examine import examine
 from mediaconvert.cli.options import load_configuration
 from mediaconvert.errors import StartupError
 from mediaconvert.ports.tools import ToolInfo
@@ -54,6 +55,7 @@ def _examine(arguments: argparse.Namespace) -> Iterator[Verdict]:
     yield Verdict(OK, "configuration", "every setting is valid")
     yield _machine()
     yield from _disk(settings)
+    yield from trio.run(_ask_servers, settings, strict_exception_groups=True)
     yield from _tools(settings)
 
 
@@ -85,6 +87,14 @@ def _disk(settings: Settings) -> Iterator[Verdict]:
     level = OK if enough else WARN if free > least else BAD
     remedy = "" if enough else f"make room; under {least:,} bytes uploads are refused"
     yield Verdict(level, "disk", f"{free / 1e9:.1f} GB free", remedy)
+
+
+async def _ask_servers(settings: Settings) -> list[Verdict]:
+    verdicts = []
+    for server in await examine(settings):
+        level = OK if server.is_well else BAD if server.is_required else WARN
+        verdicts.append(Verdict(level, server.name, server.finding))
+    return verdicts
 
 
 def _tools(settings: Settings) -> Iterator[Verdict]:

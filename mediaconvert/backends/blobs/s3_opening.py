@@ -72,6 +72,16 @@ def prepare_bucket(store: Store) -> None:
             raise StartupError(_sentence(store, cause, doing="write")) from error
 
 
+def has_bucket(store: Store) -> bool:
+    """Whether it is there, by looking only: for `mediaconvert doctor`. Raises StartupError."""
+    _check_name(store)
+    with store.http.patient(Patience()):
+        try:
+            return _has_bucket(store)
+        except FAILURES as error:
+            raise StartupError(_sentence(store, error)) from error
+
+
 def write_trial(store: Store) -> None:
     """Write, read and delete an object. Raises StorageFull, Unavailable."""
     key = f"{store.prefix}{TRIAL}{secrets.token_hex(16)}"

@@ -8,6 +8,7 @@ place that imports the client library.
 
 from __future__ import annotations
 
+import secrets
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar, cast
@@ -124,6 +125,25 @@ class Link:
                 case [b"message", _, bytes() as content]:
                     found.append(content)
         return found
+
+
+def examine_redis(address: RedisAddress) -> str:
+    """Blocking: whether a notice would get through, by one on a channel that nobody else has;
+    the server's version. Raises LinkError."""
+    channel = f"mediaconvert:doctor:{secrets.token_hex(8)}"
+    listener, sender = Link(address), Link(address)
+    try:
+        found = listener.open()
+        listener.subscribe((channel,))
+        sender.open()
+        sender.publish([(channel, b"?")])
+        if not listener.read(STEP_SECONDS):
+            raise LinkError(f"Redis at {address} takes notices and does not deliver them")
+    finally:
+        listener.close()
+        sender.close()
+    oldest = ".".join(map(str, OLDEST))
+    return f"{found}  older than {oldest}; update it" if is_too_old(found) else found
 
 
 def version(info: object) -> str:

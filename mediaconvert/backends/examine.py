@@ -1,0 +1,87 @@
+"""The servers that the settings name, asked without changing anything: for `doctor`.
+
+Connects to each as the service would, says its version or the sentence that a start would give,
+and leaves. No table, bucket, key or file is made. Parts that live in this machine's own files
+are not looked at here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+
+import trio
+
+from mediaconvert.errors import StartupError, Unavailable
+from mediaconvert.settings import Settings
+
+DEADLINE_SECONDS = 15.0
+"""For each server; what hangs longer is as good as away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    name: str
+    """As the row of `/ready`."""
+    finding: str
+    """Version and note, or what is wrong."""
+    is_well: bool
+    is_required: bool
+    """Whether the service starts without it."""
+
+
+async def examine(settings: Settings) -> tuple[Examined, ...]:
+    """One after the other; nothing for what the settings do not name."""
+    found: list[Examined] = []
+    asked: list[tuple[str, bool, str, Callable[[Settings], Awaitable[str]]]] = [
+        ("database", True, settings.database.url, _database),
+        ("storage", True, settings.storage.s3_endpoint, _storage),
+        ("queue", False, settings.redis.url, _queue),
+    ]
+    for name, is_required, address, ask in asked:
+        if not address:
+            continue
+        finding, is_well = f"no answer within {DEADLINE_SECONDS:g} s", False
+        try:
+            with trio.move_on_after(DEADLINE_SECONDS):
+                finding, is_well = await ask(settings), True
+        except (StartupError, Unavailable) as error:
+            finding = str(error)
+            # A setting that cannot be read refuses the start, whatever it is for.
+            is_required = is_required or isinstance(error, StartupError)
+        found.append(Examined(name, finding, is_well, is_required))
+    return tuple(found)
+
+
+async def _database(settings: Settings) -> str:
+    from mediaconvert.backends.sql.postgres_examine import examine_postgres
+
+    return await examine_postgres(settings.database.url)
+
+
+async def _storage(settings: Settings) -> str:
+    from mediaconvert.backends.blobs.s3_client import make_store
+    from mediaconvert.backends.blobs.s3_opening import has_bucket
+
+    store = make_store(settings.storage)
+    try:
+        found = await trio.to_thread.run_sync(partial(has_bucket, store), abandon_on_cancel=True)
+    finally:
+        store.http.clear()
+    name = store.http.server_name or "S3"
+    bucket = f"bucket '{store.bucket}'"
+    return f"{name}  {bucket}" if found else f"{name}  {bucket} is made at the first start"
+
+
+async def _queue(settings: Settings) -> str:
+    from mediaconvert.backends.notices.redis_address import parse_address
+    from mediaconvert.backends.notices.redis_link import LinkError, examine_redis
+
+    address = parse_address(settings.redis.url)
+    try:
+        return await trio.to_thread.run_sync(
+            partial(examine_redis, address), abandon_on_cancel=True
+        )
+    except LinkError as error:
+        raise Unavailable(str(error)) from error

@@ -1,0 +1,143 @@
+"""Each server away, at the start and while running: one sentence, one row of /ready, and back
+by itself; `doctor` says the same before a start."""
+
+from __future__ import annotations
+
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.program import PHOTO, ROOT, Person, clean_environment, run_program, wait_until
+from tests.servers import seaweedfs as store
+from tests.servers.postgres import Postgres
+from tests.servers.process import free_port
+from tests.servers.proxy import Proxy, open_proxy
+from tests.servers.redis import Redis
+from tests.servers.seaweedfs import SeaweedFS
+from tests.service.test_redis import EASY_PIPELINE, rows
+
+Variables = dict[str, str]
+
+
+def command(
+    folder: Path, *arguments: str, environment: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "mediaconvert.cli.main", *arguments],
+        cwd=folder,
+        env=clean_environment(PYTHONPATH=str(ROOT), **environment),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def database_at(port: int, name: str = "films", password: str = "hunter2") -> Variables:
+    return {"DATABASE_URL": f"postgres://mediaconvert:{password}@127.0.0.1:{port}/{name}"}
+
+
+def store_at(port: int, secret: str = store.SECRET_KEY) -> Variables:
+    return {
+        "S3_ENDPOINT": f"http://127.0.0.1:{port}",
+        "S3_ACCESS_KEY": store.ACCESS_KEY,
+        "S3_SECRET_KEY": secret,
+        "S3_BUCKET": f"b{secrets.token_hex(6)}",
+    }
+
+
+@pytest.mark.parametrize("what", ["database", "storage"])
+def test_without_it_the_start_is_refused_with_one_sentence(tmp_path: Path, what: str) -> None:
+    port = free_port()
+    environment = database_at(port) if what == "database" else store_at(port, "hunter2hunter2")
+    done = command(tmp_path, "serve", "--port", "0", environment=environment)
+    (sentence,) = [line for line in done.stderr.splitlines() if not line.startswith("{")]
+    assert (done.returncode, done.stdout) == (1, "")
+    assert sentence.startswith("mediaconvert: the ")
+    assert f"127.0.0.1:{port}" in sentence
+    assert "hunter2" not in done.stderr
+
+
+@pytest.fixture
+def proxies(postgres: Postgres, seaweedfs: SeaweedFS) -> Iterator[dict[str, Proxy]]:
+    with ExitStack() as stack:
+        yield {
+            "database": stack.enter_context(open_proxy(postgres.port)),
+            "storage": stack.enter_context(open_proxy(seaweedfs.port)),
+        }
+
+
+@pytest.mark.parametrize("what", ["database", "storage"])
+def test_lost_while_running_it_is_a_row_and_comes_back_by_itself(
+    tmp_path: Path, postgres: Postgres, proxies: dict[str, Proxy], what: str
+) -> None:
+    name = postgres.create_database()
+    environment = database_at(proxies["database"].port, name) | store_at(proxies["storage"].port)
+    with run_program(tmp_path, environment=environment, expect_errors=True) as program:
+        person = Person(program.url)
+        person.save_pipeline("easy", EASY_PIPELINE)
+        before = rows(program.url)
+        assert before["status"] == "ready"
+        assert before["database"]["version"].startswith("PostgreSQL 18.")
+        assert before["storage"]["version"]
+
+        proxies[what].refuse()
+        wait_until(lambda: rows(program.url)["status"] == "unavailable", "/ready tells of it")
+        ready = httpx.get(f"{program.url}/ready", timeout=60)
+        assert ready.status_code == 503
+        lost = {row["name"]: row for row in ready.json()["checks"]}[what]
+        assert lost["status"] == "unavailable"
+        assert lost["detail"]
+        assert "hunter2" not in ready.text
+        assert httpx.get(f"{program.url}/health", timeout=60).status_code == 200
+
+        proxies[what].open()
+        wait_until(lambda: rows(program.url)["status"] == "ready", "/ready tells of the return")
+        job_id = person.upload("after.jpg", PHOTO, "easy")
+        assert job_id is not None
+        assert person.wait_for_job(job_id)["status"] == "completed"
+        person.close()
+        assert not [line for line in program.log if line["level"] == "raw"]
+
+
+def test_doctor_shows_the_version_of_each_server_and_changes_nothing(
+    tmp_path: Path, postgres: Postgres, seaweedfs: SeaweedFS, redis_server: Redis
+) -> None:
+    name = postgres.create_database()
+    environment = database_at(postgres.port, name) | store_at(seaweedfs.port)
+    environment["REDIS_URL"] = redis_server.address
+    done = command(tmp_path, "doctor", environment=environment)
+    said = {line.split()[1]: line for line in done.stdout.splitlines() if line.startswith("ok")}
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "PostgreSQL 18." in said["database"] and "empty" in said["database"]
+    assert "is made at the first start" in said["storage"]
+    assert "Redis 6.2" in said["queue"]
+    assert "hunter2" not in done.stdout
+    tables = "select count(*) from information_schema.tables where table_schema = 'public'"
+    assert postgres.execute(name, tables) == "0"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_doctor_says_what_is_wrong_with_each_server(tmp_path: Path) -> None:
+    port = free_port()
+    environment = database_at(port) | store_at(port) | {"REDIS_URL": f"127.0.0.1:{port}"}
+    done = command(tmp_path, "doctor", environment=environment)
+    said = {line.split()[1]: line for line in done.stdout.splitlines() if line[:4].strip()}
+    assert done.returncode == 1
+    assert done.stderr == ""
+    assert said["database"].startswith("FAIL") and f"127.0.0.1:{port}" in said["database"]
+    assert said["storage"].startswith("FAIL") and f"127.0.0.1:{port}" in said["storage"]
+    assert said["queue"].startswith("warn") and "connection refused" in said["queue"]
+
+
+def test_doctor_fails_for_a_setting_that_cannot_be_read(tmp_path: Path) -> None:
+    done = command(tmp_path, "doctor", environment={"REDIS_URL": "http://:hunter2@cache"})
+    assert done.returncode == 1
+    assert "FAIL  queue" in done.stdout and "redis.url begins with 'http://'" in done.stdout
+    assert "hunter2" not in done.stdout
