@@ -353,7 +353,7 @@ class Housekeeping(Protocol):
 
     async def check(self) -> str:
         """The database and its version (`PostgreSQL 18.1`). Raises Unavailable when the
-        catalog cannot be written to."""
+        catalog cannot be written to, or has a schema that is newer than this program."""
 
     async def meta(self, key: str, value_if_absent: str) -> str:
         """The installation's value of a name, set now if there was none (used to recognise a

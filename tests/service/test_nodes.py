@@ -195,6 +195,19 @@ def test_a_node_with_other_keys_is_refused_with_what_to_set(
         nodes.start("worker")
 
 
+def test_a_node_that_the_schema_has_left_behind_says_so(
+    tmp_path: Path, postgres: Postgres
+) -> None:
+    with open_nodes(tmp_path, postgres, "") as nodes:
+        api = nodes.start("api")
+        assert rows(api.url)["status"] == "ready"
+        name = nodes.environment["DATABASE_URL"].rpartition("/")[2]
+        postgres.execute(name, "insert into schema_migrations values (999, 'of_later_days')")
+        wait_until(lambda: rows(api.url)["status"] == "unavailable", "/ready tells of it")
+        assert "schema version 999" in rows(api.url)["database"]["detail"]
+        assert "schema version 999" in nodes.refused("--role", "worker")
+
+
 def test_an_absent_postgresql_is_one_sentence_without_its_password(
     tmp_path: Path, own_redis: Redis
 ) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.resources import files
 
 from mediaconvert.backends.sql import rows
 from mediaconvert.backends.sql.driver import Connection, Driver
+from mediaconvert.backends.sql.migrations import load_migrations
 from mediaconvert.backends.sql.uploads import REMEMBERED_US, abort_upload
 from mediaconvert.backends.sql.versions import purge_unread
+from mediaconvert.errors import Unavailable
 from mediaconvert.model import BlobId
 from mediaconvert.ports.catalog import CatalogGauges
 
@@ -17,6 +20,9 @@ class SqlHousekeeping:
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
+        # Only a database server's schema can change under a process that runs.
+        folder = files("mediaconvert.backends.sql") / "migrations"
+        self._newest_schema = load_migrations(folder, "postgres")[-1].version
 
     async def garbage(self, limit: int, *, older_than_seconds: float = 0.0) -> tuple[BlobId, ...]:
         async def body(conn: Connection) -> tuple[BlobId, ...]:
@@ -90,10 +96,17 @@ class SqlHousekeeping:
     async def check(self) -> str:
         """As the port says, by writing: a full disk shows in nothing less."""
 
-        async def body(conn: Connection) -> None:
+        async def body(conn: Connection) -> int:
             await conn.execute("meta_set", "checked_at", str(await conn.now_us()))
+            version: int = (await conn.fetch_one("schema_applied"))["version"]
+            return version
 
-        await self._driver.write(body)
+        applied = await self._driver.write(body)
+        if applied > self._newest_schema:
+            raise Unavailable(
+                f"the database has been given schema version {applied}, this process knows only "
+                f"up to {self._newest_schema}; restart it with the newer program"
+            )
         return self._driver.version
 
     async def meta(self, key: str, value_if_absent: str) -> str:

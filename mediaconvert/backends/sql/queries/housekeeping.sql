@@ -35,6 +35,12 @@ select
   coalesce((select max(id) from outbox) - (select min(id) from outbox) + 1, 0) as outbox_events,
   (select count(*) from garbage) as garbage_blobs;
 
+-- name: schema_applied
+select coalesce(max(version), 0) as version from schema_migrations;
+
+-- name: schema_applied [sqlite]
+select user_version as version from pragma_user_version;
+
 -- name: meta_add
 insert into meta (name, value) values ($1, $2) on conflict (name) do nothing;
 
