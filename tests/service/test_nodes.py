@@ -195,9 +195,7 @@ def test_a_node_with_other_keys_is_refused_with_what_to_set(
         nodes.start("worker")
 
 
-def test_a_node_that_the_schema_has_left_behind_says_so(
-    tmp_path: Path, postgres: Postgres
-) -> None:
+def test_a_node_that_the_schema_has_left_behind_says_so(tmp_path: Path, postgres: Postgres) -> None:
     with open_nodes(tmp_path, postgres, "") as nodes:
         api = nodes.start("api")
         assert rows(api.url)["status"] == "ready"
