@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mediaconvert.backends.sql import rows
-from mediaconvert.backends.sql.driver import Connection, Driver
+from mediaconvert.backends.sql.driver import Connection, Driver, Isolation
 from mediaconvert.errors import (
     BucketAlreadyOwned,
     BucketForbidden,
@@ -15,9 +15,10 @@ from mediaconvert.errors import (
 from mediaconvert.model import Bucket, BucketRef, UserId
 
 
-async def owned_bucket(conn: Connection, ref: BucketRef) -> Bucket:
-    """The bucket, for its owner. Raises BucketNotFound, BucketForbidden."""
-    row = await conn.fetch_row("bucket_by_name", ref.name)
+async def owned_bucket(conn: Connection, ref: BucketRef, query: str = "bucket_by_name") -> Bucket:
+    """The bucket, for its owner; by `bucket_hold` where the transaction puts something into
+    it. Raises BucketNotFound, BucketForbidden."""
+    row = await conn.fetch_row(query, ref.name)
     if row is None:
         raise BucketNotFound(ref.name)
     bucket = rows.bucket(row)
@@ -68,12 +69,13 @@ class SqlBuckets:
 
     async def delete(self, ref: BucketRef) -> None:
         async def body(conn: Connection) -> None:
-            bucket = await owned_bucket(conn, ref)
+            # Locked first: what is being put into it is there before we look, or refused.
+            bucket = await owned_bucket(conn, ref, "bucket_lock")
             if await conn.fetch_row("bucket_content", bucket.id) is not None:
                 raise BucketNotEmpty(ref.name)
             await conn.execute("bucket_delete", bucket.id, ref.user_id)
 
-        await self._driver.write(body)
+        await self._driver.write(body, isolation=Isolation.STATEMENT)
 
     async def exists(self, name: str) -> bool:
         async def body(conn: Connection) -> bool:

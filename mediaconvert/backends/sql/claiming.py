@@ -1,116 +1,161 @@
 """Which pending jobs are next: by priority, then the user with the fewest running jobs, then age.
 
-Costs one index seek for each user who waits, not for each job. Called by the queue's claim,
-inside its transaction. "Age" is how long a job has been due: a retry queues up at its time.
+Costs some index seeks for each user who waits, not for each job, and a fixed number of round
+trips however many jobs are taken. Called by the queue's claim, inside its transaction. "Age" is
+how long a job has been due: a retry queues up at its time.
 """
 
 from __future__ import annotations
 
 import heapq
 import secrets
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from mediaconvert.backends.sql.driver import Connection
-from mediaconvert.backends.sql.transitions import note_transition
-from mediaconvert.backends.sql.versions import load_object
+from mediaconvert.backends.sql import rows
+from mediaconvert.backends.sql.driver import Connection, Row
+from mediaconvert.backends.sql.endings import end_as_failed
+from mediaconvert.backends.sql.transitions import Change, note_changes
 from mediaconvert.model import (
     BucketRef,
     ClaimedJob,
+    FailureKind,
+    JobFailure,
     JobId,
     JobStatus,
-    LeaseToken,
     TriggeredBy,
     UserId,
 )
 
-# Any priority is below it.
-_ABOVE_ALL = 1 << 62
+_ROUNDS = 3
+"""How often what other workers took from under us is made up for, in one claim."""
+
+_SOURCE_GONE = JobFailure(
+    FailureKind.INPUT, "source_gone", "the job's source is no longer stored; upload it again"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where jobs are taken from: a user's part of the queue."""
+
+    priority: int
+    user_id: UserId
 
 
 @dataclass(order=True, slots=True)
 class _Waiting:
-    """A user's place in the queue: fewest running jobs first, then who has waited longest."""
+    """A user's turn: fewest running jobs first, then who has waited longest."""
 
     running: int
     oldest_us: int
     user_id: UserId
+    due: int
 
 
 async def claim_jobs(
     conn: Connection, worker_id: str, limit: int, lease_us: int
 ) -> tuple[ClaimedJob, ...]:
     """Make at most `limit` due jobs this worker's, each under a token of its own."""
-    claimed: list[ClaimedJob] = []
-    running = {row["user_id"]: int(row["running"]) for row in await conn.fetch("running_of_users")}
-    priority = _ABOVE_ALL
-    while len(claimed) < limit:
-        row = await conn.fetch_one("claim_priority", priority)
-        if row["priority"] is None:
+    taken: list[JobId] = []
+    for _ in range(_ROUNDS):
+        wanted = limit - len(taken)
+        if wanted <= 0:
             break
-        priority = row["priority"]
-        queue = await _users_waiting(conn, priority, running)
-        while queue and len(claimed) < limit:
+        turns = _turns(await conn.fetch("claim_users", await conn.now_us(), wanted), wanted)
+        found = await _take(conn, worker_id, turns, lease_us)
+        taken += found
+        if not found or len(found) == len(turns):
+            break
+    return await _claimed(conn, taken) if taken else ()
+
+
+def _turns(found: Sequence[Row], limit: int) -> list[_Place]:
+    """Whose job is taken first, second, …: at most `limit`, no more than are due."""
+    running = {row["user_id"]: int(row["running"]) for row in found}
+    turns: list[_Place] = []
+    for priority in sorted({row["priority"] for row in found}, reverse=True):
+        queue = [
+            _Waiting(running[row["user_id"]], row["oldest"], row["user_id"], row["due"])
+            for row in found
+            if row["priority"] == priority and row["due"]
+        ]
+        heapq.heapify(queue)
+        while queue and len(turns) < limit:
             first = heapq.heappop(queue)
-            job_id = await _take(conn, worker_id, priority, first.user_id, lease_us)
-            if job_id is None:
-                continue
-            claimed.append(await _claimed(conn, job_id))
+            turns.append(_Place(priority, first.user_id))
             running[first.user_id] = first.running + 1
-            await _requeue(conn, queue, priority, first)
-    return tuple(claimed)
-
-
-async def _users_waiting(
-    conn: Connection, priority: int, running: dict[UserId, int]
-) -> list[_Waiting]:
-    found = await conn.fetch("claim_users", priority, await conn.now_us())
-    queue = [
-        _Waiting(running.get(row["user_id"], 0), row["oldest"], row["user_id"]) for row in found
-    ]
-    heapq.heapify(queue)
-    return queue
-
-
-async def _requeue(
-    conn: Connection, queue: list[_Waiting], priority: int, served: _Waiting
-) -> None:
-    """The user who just got a job waits with the next one, if that is due."""
-    row = await conn.fetch_one("claim_oldest", priority, served.user_id)
-    if row["oldest"] is not None and row["oldest"] <= await conn.now_us():
-        heapq.heappush(queue, _Waiting(served.running + 1, row["oldest"], served.user_id))
+            if first.due > 1:
+                again = _Waiting(first.running + 1, first.oldest_us, first.user_id, first.due - 1)
+                heapq.heappush(queue, again)
+    return turns
 
 
 async def _take(
-    conn: Connection, worker_id: str, priority: int, user_id: UserId, lease_us: int
-) -> JobId | None:
+    conn: Connection, worker_id: str, turns: Sequence[_Place], lease_us: int
+) -> list[JobId]:
+    """In the order of the turns; those that somebody else just takes are left out."""
     now = await conn.now_us()
-    token = secrets.token_hex(16)
-    row = await conn.fetch_row("claim", priority, user_id, now, worker_id, token, now + lease_us)
-    return None if row is None else row["id"]
+    secret = secrets.token_hex(16)
+    got: dict[_Place, Iterator[Row]] = {}
+    for place, count in Counter(turns).items():
+        found = await conn.fetch(
+            "claim", place.priority, place.user_id, now, worker_id, secret, now + lease_us, count
+        )
+        got[place] = iter(sorted(found, key=lambda row: (row["available_at"], row["id"])))
+    in_order = [next(got[place], None) for place in turns]
+    return [row["id"] for row in in_order if row is not None]
 
 
-async def _claimed(conn: Connection, job_id: JobId) -> ClaimedJob:
-    row = await conn.fetch_one("claimed", job_id)
-    await note_transition(
-        conn, job_id, JobStatus.PENDING, TriggeredBy.WORKER, f"Attempt {row['attempt']} started."
+async def _claimed(conn: Connection, job_ids: Sequence[JobId]) -> tuple[ClaimedJob, ...]:
+    wanted = rows.dumps(list(job_ids))
+    found = {row["job_id"]: row for row in await conn.fetch("claimed", wanted)}
+    segments: dict[int, list[Row]] = {}
+    for row in await conn.fetch("claimed_segments", wanted):
+        segments.setdefault(row["object_id"], []).append(row)
+    in_order = [found[job_id] for job_id in job_ids]
+    await note_changes(
+        conn,
+        [
+            Change(
+                rows.claimed_facts(row),
+                JobStatus.PENDING,
+                TriggeredBy.WORKER,
+                f"Attempt {row['attempt']} started.",
+            )
+            for row in in_order
+        ],
     )
-    # There for certain: a job that has not ended keeps its source from being purged.
-    source = await conn.fetch_one("object_by_id", row["source_id"])
-    token: LeaseToken = row["lease_token"]
+    claimed = []
+    for row in in_order:
+        if row["id"] is None:
+            await _end_without_source(conn, row)
+        else:
+            claimed.append(_claimed_job(row, segments.get(row["id"], ())))
+    return tuple(claimed)
+
+
+async def _end_without_source(conn: Connection, row: Row) -> None:
+    job = await conn.fetch_one("job_of_lease", row["job_id"], row["lease_token"])
+    await end_as_failed(conn, job, _SOURCE_GONE)
+
+
+def _claimed_job(row: Row, segments: Sequence[Row]) -> ClaimedJob:
     return ClaimedJob(
-        id=job_id,
-        token=token,
+        id=row["job_id"],
+        token=row["lease_token"],
         user_id=row["user_id"],
         attempt=row["attempt"],
         infra_failures=row["infra_failures"],
         crashes=row["crashes"],
         bucket=BucketRef(row["user_id"], row["bucket_name"]),
-        source=await load_object(conn, source, with_job=False),
+        source=rows.stored_object(row, segments, None),
         pipeline_id=row["pipeline_id"],
         pipeline_name=row["pipeline_name"],
         pipeline_format=row["pipeline_format"],
         pipeline_content=row["pipeline_content"],
         pipeline_digest=row["pipeline_digest"],
-        created_at_us=row["created_at"],
+        created_at_us=row["job_created_at"],
         started_at_us=row["started_at"],
     )

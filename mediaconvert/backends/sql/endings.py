@@ -6,10 +6,12 @@ one guarded update, its history and events, and the purge of a source that nobod
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from mediaconvert.backends.sql import rows
 from mediaconvert.backends.sql.driver import Connection, Row
-from mediaconvert.backends.sql.transitions import note_transition
-from mediaconvert.backends.sql.versions import purge_unread, replace_object
+from mediaconvert.backends.sql.transitions import Change, note_changes, note_transition
+from mediaconvert.backends.sql.versions import lock_current, purge_unread, replace_object
 from mediaconvert.model import (
     FailureKind,
     JobFailure,
@@ -36,9 +38,9 @@ async def complete_job(conn: Connection, job: Row, outcome: JobOutcome) -> bool:
         await end_as_failed(conn, job, failure)
         return False
     for output in outcome.outputs:
-        current = await conn.fetch_row("object_current", job["bucket_id"], output.key)
+        current = await lock_current(conn, job["bucket_id"], output.key)
         await replace_object(conn, job["bucket_id"], output, current)
-    await conn.execute(
+    ended = await conn.fetch_one(
         "job_complete",
         job["id"],
         job["lease_token"],
@@ -48,41 +50,41 @@ async def complete_job(conn: Connection, job: Row, outcome: JobOutcome) -> bool:
         await conn.now_us(),
     )
     count = len(outcome.outputs)
-    await note_transition(
-        conn,
-        job["id"],
-        JobStatus.PROCESSING,
-        TriggeredBy.WORKER,
-        f"Completed with {count} output {'file' if count == 1 else 'files'}.",
-        outcome.steps,
-    )
+    message = f"Completed with {count} output {'file' if count == 1 else 'files'}."
+    await _note_end(conn, ended, job["pipeline_name"], message, outcome.steps)
     await purge_unread(conn, job["source_id"])
     return True
 
 
 async def end_as_failed(conn: Connection, job: Row, failure: JobFailure) -> None:
     """Failed for good, with the tool's last lines in `result.log`."""
-    await conn.execute(
+    message = failure.message[:_MAX_ERROR]
+    ended = await conn.fetch_one(
         "job_fail",
         job["id"],
         job["lease_token"],
         rows.mappings(failure.steps),
         rows.dumps({"log": list(failure.log)} if failure.log else {}),
-        failure.message[:_MAX_ERROR],
+        message,
         failure.code,
         int(failure.kind is FailureKind.INFRA),
         int(failure.kind is FailureKind.CRASH),
         await conn.now_us(),
     )
-    await note_transition(
-        conn,
-        job["id"],
-        JobStatus.PROCESSING,
-        TriggeredBy.WORKER,
-        failure.message[:_MAX_ERROR],
-        failure.steps,
-    )
+    await _note_end(conn, ended, job["pipeline_name"], message, failure.steps)
     await purge_unread(conn, job["source_id"])
+
+
+async def _note_end(
+    conn: Connection,
+    ended: Row,
+    pipeline_name: str,
+    message: str,
+    steps: Sequence[Mapping[str, object]],
+) -> None:
+    facts = rows.job_facts(ended, pipeline_name)
+    change = Change(facts, JobStatus.PROCESSING, TriggeredBy.WORKER, message, steps)
+    await note_changes(conn, [change])
 
 
 async def give_up_or_requeue(

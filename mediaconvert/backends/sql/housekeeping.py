@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 
 from mediaconvert.backends.sql import rows
-from mediaconvert.backends.sql.driver import Connection, Driver
+from mediaconvert.backends.sql.driver import Connection, Driver, Isolation
 from mediaconvert.backends.sql.migrations import load_migrations
 from mediaconvert.backends.sql.uploads import REMEMBERED_US, abort_upload
 from mediaconvert.backends.sql.versions import purge_unread
@@ -35,7 +35,7 @@ class SqlHousekeeping:
         async def body(conn: Connection) -> None:
             await conn.execute_many("garbage_forget", [(blob_id,) for blob_id in blob_ids])
 
-        await self._driver.write(body)
+        await self._driver.write(body, isolation=Isolation.STATEMENT)
 
     async def unknown_blobs(self, blob_ids: Sequence[BlobId]) -> tuple[BlobId, ...]:
         async def body(conn: Connection) -> tuple[BlobId, ...]:
@@ -59,9 +59,10 @@ class SqlHousekeeping:
             purged = 0
             for row in await conn.fetch("objects_unread", limit):
                 purged += await purge_unread(conn, row["id"])
+            await conn.execute("garbage_used_after_all")
             return purged
 
-        return await self._driver.write(body)
+        return await self._driver.write(body, isolation=Isolation.STATEMENT)
 
     async def expire_uploads(self, older_than_seconds: float, limit: int) -> int:
         """As the port says; answers how many were aborted."""
@@ -76,7 +77,7 @@ class SqlHousekeeping:
             await conn.execute("uploads_forget", now - REMEMBERED_US)
             return len(stale)
 
-        return await self._driver.write(body)
+        return await self._driver.write(body, isolation=Isolation.STATEMENT)
 
     async def gauges(self) -> CatalogGauges:
         async def body(conn: Connection) -> CatalogGauges:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mediaconvert.backends.sql import rows
-from mediaconvert.backends.sql.driver import Connection, Driver, Row
+from mediaconvert.backends.sql.driver import Connection, Driver, Isolation, Row
 from mediaconvert.backends.sql.pipelines import live_pipeline
 from mediaconvert.backends.sql.transitions import NewJob, note_transition, submit_job
 from mediaconvert.backends.sql.versions import purge_unread
@@ -59,18 +59,18 @@ class SqlJobs:
 
     async def cancel(self, user_id: UserId, job_id: JobId) -> JobStatus:
         async def body(conn: Connection) -> JobStatus:
-            row = await _job_row(conn, user_id, job_id)
+            row = await conn.fetch_row("job_lock", user_id, job_id)
+            if row is None:
+                raise JobNotFound(job_id)
             before = JobStatus(row["status"])
-            now = await conn.now_us()
-            if before.has_ended or not await conn.execute(
-                "job_cancel", user_id, job_id, before.value, now
-            ):
+            if before.has_ended:
                 raise JobAlreadyEnded(job_id, before.value)
+            await conn.execute("job_cancel", user_id, job_id, before.value, await conn.now_us())
             await note_transition(conn, job_id, before, TriggeredBy.USER, "Canceled by its owner.")
             await purge_unread(conn, row["source_id"])
             return before
 
-        return await self._driver.write(body)
+        return await self._driver.write(body, isolation=Isolation.STATEMENT)
 
     async def rerun(self, user_id: UserId, job_id: JobId, *, latest: bool) -> Job:
         """As the port says; also SourceGone where the bucket that would take the outputs has
@@ -81,7 +81,7 @@ class SqlJobs:
             version_id: VersionId = row["version_id"]
             if latest:
                 version_id = (await live_pipeline(conn, user_id, row["pipeline_id"])).version_id
-            source = await conn.fetch_row("object_by_id", row["source_id"])
+            source = await conn.fetch_row("object_share", row["source_id"])
             bucket = await conn.fetch_row("bucket_by_id", row["bucket_id"], user_id)
             if source is None or bucket is None:
                 raise SourceGone(job_id)
@@ -103,7 +103,7 @@ class SqlJobs:
             )
             return rows.job(await _job_row(conn, user_id, new_id))
 
-        return await self._driver.write(body)
+        return await self._driver.write(body, isolation=Isolation.STATEMENT)
 
 
 async def _job_row(conn: Connection, user_id: UserId, job_id: JobId) -> Row:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mediaconvert.backends.sql.buckets import owned_bucket
-from mediaconvert.backends.sql.driver import Connection, Driver
+from mediaconvert.backends.sql.driver import Connection, Driver, Isolation
 from mediaconvert.backends.sql.listing import list_objects
 from mediaconvert.backends.sql.versions import (
     check_current,
     commit_object,
     detach_object,
     load_object,
+    lock_current,
 )
 from mediaconvert.conditions import check_copy_source
 from mediaconvert.errors import ObjectNotFound, PreconditionFailed
@@ -42,10 +43,10 @@ class SqlObjects:
         pipeline: VersionId | None,
     ) -> Committed:
         async def body(conn: Connection) -> Committed:
-            bucket = await owned_bucket(conn, ref)
+            bucket = await owned_bucket(conn, ref, "bucket_hold")
             return await commit_object(conn, bucket, new, conditions, pipeline)
 
-        return await self._driver.write(body)
+        return await self._driver.write(body, isolation=Isolation.STATEMENT)
 
     async def copy(
         self,
@@ -59,7 +60,7 @@ class SqlObjects:
         pipeline: VersionId | None,
     ) -> Committed:
         async def body(conn: Connection) -> Committed:
-            original = await _current(conn, source, source_key)
+            original = await _copied(conn, source, source_key)
             check_copy_source(source_conditions, original.etag, original.created_at_us // 1_000_000)
             new = NewObject(
                 key=key,
@@ -70,14 +71,18 @@ class SqlObjects:
                 checksum=original.checksum,
                 parts=original.parts,
             )
-            bucket = await owned_bucket(conn, ref)
+            bucket = await owned_bucket(conn, ref, "bucket_hold")
             return await commit_object(conn, bucket, new, conditions, pipeline)
 
-        return await self._driver.write(body)
+        return await self._driver.write(body, isolation=Isolation.STATEMENT)
 
     async def get(self, ref: BucketRef, key: str) -> StoredObject:
         async def body(conn: Connection) -> StoredObject:
-            return await _current(conn, ref, key)
+            bucket = await owned_bucket(conn, ref)
+            row = await conn.fetch_row("object_current", bucket.id, key)
+            if row is None:
+                raise ObjectNotFound(key)
+            return await load_object(conn, row, with_job=True)
 
         return await self._driver.read(body)
 
@@ -92,7 +97,7 @@ class SqlObjects:
                 [await _delete(conn, bucket.id, key, conditions) for key, conditions in keys]
             )
 
-        return await self._driver.write(body)
+        return await self._driver.write(body, isolation=Isolation.STATEMENT)
 
     async def list(self, ref: BucketRef, query: ListQuery) -> ListPage:
         async def body(conn: Connection) -> ListPage:
@@ -102,18 +107,19 @@ class SqlObjects:
         return await self._driver.read(body)
 
 
-async def _current(conn: Connection, ref: BucketRef, key: str) -> StoredObject:
-    bucket = await owned_bucket(conn, ref)
-    row = await conn.fetch_row("object_current", bucket.id, key)
+async def _copied(conn: Connection, source: BucketRef, key: str) -> StoredObject:
+    """What a copy copies; it is not purged before the copy is there."""
+    bucket = await owned_bucket(conn, source)
+    row = await lock_current(conn, bucket.id, key, "object_share_current")
     if row is None:
         raise ObjectNotFound(key)
-    return await load_object(conn, row, with_job=True)
+    return await load_object(conn, row, with_job=False)
 
 
 async def _delete(
     conn: Connection, bucket_id: int, key: str, conditions: Conditions
 ) -> bool | PreconditionFailed:
-    row = await conn.fetch_row("object_current", bucket_id, key)
+    row = await lock_current(conn, bucket_id, key)
     if row is None:
         return False
     try:

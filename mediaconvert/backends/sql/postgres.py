@@ -245,8 +245,7 @@ class PostgresPool:
             if attempts.losses <= MAX_LOSSES:
                 return Verdict.ABORTED
             raise translated(error) from error
-        is_taken = isinstance(error, UniqueViolation) and begin is _Begin.SERIALIZABLE
-        if is_conflict(error) or is_taken:
+        if is_conflict(error) or isinstance(error, UniqueViolation):
             # A unique value that the body did not reckon with: somebody else has just added it.
             attempts.conflicts += 1
             if attempts.conflicts <= MAX_CONFLICTS:

@@ -98,7 +98,7 @@ class SqlQueue:
                 return True
             return await complete_job(conn, job, outcome)
 
-        return await self._driver.write(body)
+        return await self._driver.write(body, isolation=Isolation.STATEMENT)
 
     async def fail(
         self, lease: Lease, failure: JobFailure, retry_after_seconds: float | None
@@ -113,7 +113,7 @@ class SqlQueue:
                 await _retry(conn, lease, job["attempt"], failure, retry_after_seconds)
             return True
 
-        return await self._driver.write(body)
+        return await self._driver.write(body, isolation=Isolation.STATEMENT)
 
     async def release(self, lease: Lease, reason: str) -> bool:
         async def body(conn: Connection) -> bool:
@@ -152,7 +152,7 @@ class SqlQueue:
 
         recovered: list[JobId] = []
         while True:
-            count, back = await self._driver.write(body)
+            count, back = await self._driver.write(body, isolation=Isolation.STATEMENT)
             recovered += back
             if count < _RECOVERED_AT_ONCE:
                 return tuple(recovered)

@@ -240,9 +240,29 @@ def transition(row: Row) -> Transition:
     )
 
 
-def job_facts(row: Row) -> JobFacts:
+def job_facts(row: Row, pipeline_name: str) -> JobFacts:
     return JobFacts(
         job_id=row["id"],
+        user_id=row["user_id"],
+        pipeline_id=row["pipeline_id"],
+        pipeline_name=pipeline_name,
+        content_type=row["source_content_type"],
+        input_bytes=row["source_size"],
+        output_bytes=row["output_bytes"],
+        status=JobStatus(row["status"]),
+        attempt=row["attempt"],
+        error=row["error"],
+        error_code=row["error_code"],
+        created_at_us=row["created_at"],
+        started_at_us=row["started_at"],
+        finished_at_us=row["finished_at"],
+    )
+
+
+def claimed_facts(row: Row) -> JobFacts:
+    """Of a row of `claimed`, where some of the job's columns have names of their own."""
+    return JobFacts(
+        job_id=row["job_id"],
         user_id=row["user_id"],
         pipeline_id=row["pipeline_id"],
         pipeline_name=row["pipeline_name"],
@@ -253,7 +273,7 @@ def job_facts(row: Row) -> JobFacts:
         attempt=row["attempt"],
         error=row["error"],
         error_code=row["error_code"],
-        created_at_us=row["created_at"],
+        created_at_us=row["job_created_at"],
         started_at_us=row["started_at"],
         finished_at_us=row["finished_at"],
     )

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 from mediaconvert import events
 from mediaconvert.backends.sql import rows
-from mediaconvert.backends.sql.driver import Connection
+from mediaconvert.backends.sql.driver import Connection, Row
 from mediaconvert.errors import PipelineNotFound
+from mediaconvert.events import JobFacts
 from mediaconvert.model import (
     JobId,
     JobStatus,
     ObjectId,
-    PipelineId,
     TriggeredBy,
     UserId,
     VersionId,
@@ -32,29 +32,60 @@ async def note_transition(
     message: str,
     steps: Sequence[Mapping[str, object]] = (),
 ) -> None:
-    """Write history and events of the transition into the status that the job now has.
-    `steps` are those of a job that has ended, for the log of executions."""
+    """`note_changes` of one job, whose facts are asked for first."""
+    row = await conn.fetch_one("job_facts", job_id)
+    facts = rows.job_facts(row, row["pipeline_name"])
+    await note_changes(conn, [Change(facts, from_status, by, message, steps)])
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A transition that has just been made."""
+
+    facts: JobFacts
+    """As they are after it."""
+    from_status: JobStatus | None
+    by: TriggeredBy
+    message: str
+    steps: Sequence[Mapping[str, object]] = ()
+    """Those of a job that has ended, for the log of executions."""
+
+
+async def note_changes(conn: Connection, changes: Sequence[Change]) -> None:
+    """Write history and events of transitions, in two round trips."""
     now = await conn.now_us()
-    facts = rows.job_facts(await conn.fetch_one("job_facts", job_id))
-    await conn.execute(
-        "history_add",
-        job_id,
-        None if from_status is None else from_status.value,
-        facts.status.value,
-        message,
-        by.value,
-        now,
-    )
-    payloads = [
-        (events.STATUS_HISTORY, events.status_change(facts, from_status, by, message, now)),
-        (events.JOB_METRICS, events.job_metrics(facts)),
-    ]
-    payloads += [
-        (events.PIPELINE_EXECUTION, payload) for payload in events.executed_steps(facts, steps, now)
-    ]
     await conn.execute_many(
-        "outbox_add", [(kind, rows.dumps(payload)) for kind, payload in payloads]
+        "history_add",
+        [
+            (
+                change.facts.job_id,
+                None if change.from_status is None else change.from_status.value,
+                change.facts.status.value,
+                change.message,
+                change.by.value,
+                now,
+            )
+            for change in changes
+        ],
     )
+    await conn.execute_many(
+        "outbox_add",
+        [
+            (kind, rows.dumps(payload))
+            for change in changes
+            for kind, payload in _payloads(change, now)
+        ],
+    )
+
+
+def _payloads(change: Change, now: int) -> list[tuple[str, events.Payload]]:
+    status = events.status_change(change.facts, change.from_status, change.by, change.message, now)
+    executed = events.executed_steps(change.facts, change.steps, now)
+    return [
+        (events.STATUS_HISTORY, status),
+        (events.JOB_METRICS, events.job_metrics(change.facts)),
+        *((events.PIPELINE_EXECUTION, payload) for payload in executed),
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,19 +107,18 @@ class NewJob:
     rerun_of: JobId | None = None
 
 
-async def require_version(conn: Connection, user_id: UserId, version_id: VersionId) -> PipelineId:
-    """The pipeline that a text belongs to. Raises PipelineNotFound for a text that is not the
-    user's (a pinned one of a deleted pipeline is)."""
+async def require_version(conn: Connection, user_id: UserId, version_id: VersionId) -> Row:
+    """The id and name of the pipeline that a text belongs to. Raises PipelineNotFound for a
+    text that is not the user's (a pinned one of a deleted pipeline is)."""
     version = await conn.fetch_row("pipeline_version", user_id, version_id)
     if version is None:
         raise PipelineNotFound(version_id)
-    pipeline_id: PipelineId = version["pipeline_id"]
-    return pipeline_id
+    return version
 
 
 async def submit_job(conn: Connection, new: NewJob) -> JobId:
     """A pending job with its first history row and events. Raises PipelineNotFound."""
-    pipeline_id = await require_version(conn, new.user_id, new.version_id)
+    version = await require_version(conn, new.user_id, new.version_id)
     row = await conn.fetch_one(
         "job_add",
         new.user_id,
@@ -98,12 +128,13 @@ async def submit_job(conn: Connection, new: NewJob) -> JobId:
         new.source_key,
         new.source_size,
         new.source_content_type,
-        pipeline_id,
+        version["pipeline_id"],
         new.version_id,
         new.priority,
         new.rerun_of,
         await conn.now_us(),
     )
     job_id: JobId = row["id"]
-    await note_transition(conn, job_id, None, TriggeredBy.USER, new.message)
+    facts = rows.job_facts(row, version["name"])
+    await note_changes(conn, [Change(facts, None, TriggeredBy.USER, new.message)])
     return job_id

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from mediaconvert.backends.sql import rows
 from mediaconvert.backends.sql.buckets import owned_bucket
-from mediaconvert.backends.sql.driver import Connection, Driver, Row
+from mediaconvert.backends.sql.driver import Connection, Driver, Isolation, Row
 from mediaconvert.backends.sql.listing import list_uploads
 from mediaconvert.backends.sql.transitions import require_version
 from mediaconvert.backends.sql.versions import commit_object, load_object
@@ -50,7 +50,7 @@ class SqlUploads:
         """As the port says; also PipelineNotFound for a text that is not the user's."""
 
         async def body(conn: Connection) -> Upload:
-            bucket = await owned_bucket(conn, ref)
+            bucket = await owned_bucket(conn, ref, "bucket_hold")
             if pipeline is not None:
                 await require_version(conn, ref.user_id, pipeline)
             now = await conn.now_us()
@@ -71,7 +71,7 @@ class SqlUploads:
                 upload_id, bucket.id, key, headers, checksum_algorithm, checksum_type, now
             )
 
-        return await self._driver.write(body)
+        return await self._driver.write(body, isolation=Isolation.STATEMENT)
 
     async def get(self, ref: BucketRef, key: str, upload_id: str) -> Upload:
         async def body(conn: Connection) -> Upload:
@@ -81,7 +81,7 @@ class SqlUploads:
 
     async def put_part(self, ref: BucketRef, key: str, upload_id: str, part: Part) -> None:
         async def body(conn: Connection) -> None:
-            await _open_upload(conn, ref, key, upload_id)
+            await _open_upload(conn, ref, key, upload_id, "upload_share")
             now = await conn.now_us()
             await conn.execute("garbage_of_part", upload_id, part.number, now)
             await conn.execute("part_delete", upload_id, part.number)
@@ -103,7 +103,7 @@ class SqlUploads:
             )
             await conn.execute("garbage_keep_part", upload_id, part.number)
 
-        await self._driver.write(body)
+        await self._driver.write(body, isolation=Isolation.STATEMENT)
 
     async def list_parts(
         self, ref: BucketRef, key: str, upload_id: str, after: int, limit: int
@@ -130,8 +130,8 @@ class SqlUploads:
         conditions: Conditions,
     ) -> Committed:
         async def body(conn: Connection) -> Committed:
-            bucket = await owned_bucket(conn, ref)
-            row = await _any_upload(conn, bucket.id, key, upload_id)
+            bucket = await owned_bucket(conn, ref, "bucket_hold")
+            row = await _any_upload(conn, bucket.id, key, upload_id, "upload_lock")
             if row["state"] == "completed":
                 return await _completed_before(conn, row)
             new = assemble(rows.upload(row), await _parts(conn, upload_id, 0, _MAX_PARTS))
@@ -145,14 +145,14 @@ class SqlUploads:
             await conn.execute("parts_delete", upload_id)
             return committed
 
-        return await self._driver.write(body)
+        return await self._driver.write(body, isolation=Isolation.STATEMENT)
 
     async def abort(self, ref: BucketRef, key: str, upload_id: str) -> None:
         async def body(conn: Connection) -> None:
-            await _open_upload(conn, ref, key, upload_id)
+            await _open_upload(conn, ref, key, upload_id, "upload_lock")
             await abort_upload(conn, upload_id)
 
-        await self._driver.write(body)
+        await self._driver.write(body, isolation=Isolation.STATEMENT)
 
 
 async def abort_upload(conn: Connection, upload_id: str) -> None:
@@ -161,16 +161,20 @@ async def abort_upload(conn: Connection, upload_id: str) -> None:
     await conn.execute("upload_abort", upload_id)
 
 
-async def _any_upload(conn: Connection, bucket_id: int, key: str, upload_id: str) -> Row:
-    row = await conn.fetch_row("upload_get", upload_id, bucket_id, key)
+async def _any_upload(
+    conn: Connection, bucket_id: int, key: str, upload_id: str, query: str
+) -> Row:
+    row = await conn.fetch_row(query, upload_id, bucket_id, key)
     if row is None:
         raise UploadNotFound(upload_id)
     return row
 
 
-async def _open_upload(conn: Connection, ref: BucketRef, key: str, upload_id: str) -> Row:
+async def _open_upload(
+    conn: Connection, ref: BucketRef, key: str, upload_id: str, query: str = "upload_get"
+) -> Row:
     bucket = await owned_bucket(conn, ref)
-    row = await _any_upload(conn, bucket.id, key, upload_id)
+    row = await _any_upload(conn, bucket.id, key, upload_id, query)
     if row["state"] != "open":
         raise UploadNotFound(upload_id)
     return row

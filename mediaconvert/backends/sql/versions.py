@@ -33,7 +33,7 @@ async def commit_object(
 ) -> Committed:
     """Make `new` the key's object if the conditions hold, and submit its job if it has one.
     Raises PreconditionFailed, ObjectNotFound (If-Match on a missing key), PipelineNotFound."""
-    current = await conn.fetch_row("object_current", bucket.id, new.key)
+    current = await lock_current(conn, bucket.id, new.key)
     if current is None and conditions.if_match is not None:
         raise ObjectNotFound(new.key)
     check_current(conditions, current)
@@ -57,6 +57,20 @@ async def commit_object(
         job_progress=None if job_id is None else 0.0,
     )
     return Committed(stored, job_id)
+
+
+async def lock_current(
+    conn: Connection, bucket_id: int, key: str, query: str = "object_lock_current"
+) -> Row | None:
+    """The key's current row, which nobody else changes from here on; by `object_share_current`
+    others may hold it so too. None where there is none: should somebody add one before us,
+    our adding is a UniqueViolation, and the transaction runs again."""
+    while True:
+        row = await conn.fetch_row(query, bucket_id, key)
+        # Who waited for a row that was then replaced gets nothing; a second statement sees
+        # what took its place. Ends with the transaction's deadline at the latest.
+        if row is not None or await conn.fetch_row("object_current", bucket_id, key) is None:
+            return row
 
 
 async def _submit_upload(
@@ -125,6 +139,8 @@ async def detach_object(conn: Connection, object_id: ObjectId) -> None:
 async def purge_unread(conn: Connection, object_id: ObjectId) -> bool:
     """Delete a detached object that no unended job reads; blobs that nothing else refers to
     become garbage. Anything else is left alone."""
+    if await conn.fetch_row("object_lock_detached", object_id) is None:
+        return False
     if await conn.fetch_row("object_unread", object_id) is None:
         return False
     await conn.execute("garbage_of_object", object_id, await conn.now_us())

@@ -4,9 +4,17 @@
 -- Of whomever: the caller compares the owner, to tell forbidden from missing.
 select * from buckets where name = $1;
 
+-- name: bucket_hold
+-- The same, and it is not deleted before the transaction has ended: something comes into it.
+select * from buckets where name = $1 for key share;
+
+-- name: bucket_lock
+-- The same, and nothing comes into it before the transaction has ended.
+select * from buckets where name = $1 for update;
+
 -- name: bucket_by_id
 -- Where a job puts its outputs: the very bucket, not another one that took its name.
-select * from buckets where id = $1 and owner_id = $2;
+select * from buckets where id = $1 and owner_id = $2 for key share;
 
 -- name: bucket_add
 insert into buckets (name, owner_id, region, created_at)

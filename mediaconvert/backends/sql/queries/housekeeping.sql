@@ -1,8 +1,18 @@
 -- What the janitor asks; gauges and meta.
 
 -- name: garbage_oldest
--- Ids are given in the order of time, near enough: what waits is found at the front.
-select blob_id from garbage where created_at <= $2 order by id limit $1;
+-- Ids are given in the order of time, near enough: what waits is found at the front. What is
+-- referred to after all (a part that copies what was just being deleted) is never handed out.
+select g.blob_id from garbage g
+where g.created_at <= $2
+  and not exists (select 1 from object_segments o where o.blob_id = g.blob_id)
+  and not exists (select 1 from part_segments p where p.blob_id = g.blob_id)
+order by g.id limit $1;
+
+-- name: garbage_used_after_all
+delete from garbage
+where exists (select 1 from object_segments o where o.blob_id = garbage.blob_id)
+   or exists (select 1 from part_segments p where p.blob_id = garbage.blob_id);
 
 -- name: garbage_forget
 delete from garbage where blob_id = $1;

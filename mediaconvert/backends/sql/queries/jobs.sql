@@ -5,12 +5,16 @@ insert into jobs (
   user_id, bucket_id, bucket_name, source_id, source_key, source_size, source_content_type,
   pipeline_id, version_id, priority, rerun_of, available_at, created_at
 ) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12)
-returning id;
+returning *;
 
 -- name: job_get
 select j.*, v.name as pipeline_name, v.format as pipeline_format, v.content as pipeline_content
 from jobs j join pipeline_versions v on v.id = j.version_id
 where j.id = $2 and j.user_id = $1;
+
+-- name: job_lock
+-- Before it is canceled: what it is doing does not change under us.
+select * from jobs where id = $2 and user_id = $1 for update;
 
 -- name: jobs_page
 select j.*, v.name as pipeline_name, v.format as pipeline_format, v.content as pipeline_content

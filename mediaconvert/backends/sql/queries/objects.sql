@@ -4,8 +4,18 @@
 -- name: object_current
 select * from objects where bucket_id = $1 and key = $2 and is_current = 1;
 
--- name: object_by_id
-select * from objects where id = $1;
+-- name: object_lock_current
+-- The same, and it stays so until the transaction has ended. Nothing where somebody else has
+-- just replaced it.
+select * from objects where bucket_id = $1 and key = $2 and is_current = 1 for update;
+
+-- name: object_share_current
+-- The same, for a copy: it is neither replaced nor purged before the copy is there.
+select * from objects where bucket_id = $1 and key = $2 and is_current = 1 for share;
+
+-- name: object_share
+-- By its id, current or not; not purged before the transaction has ended.
+select * from objects where id = $1 for share;
 
 -- name: object_segments
 select blob_id, start, size from object_segments where object_id = $1 order by position;
@@ -27,6 +37,10 @@ values ($1, $2, $3, $4, $5);
 
 -- name: object_detach
 update objects set is_current = 0, detached_at = $2 where id = $1 and is_current = 1;
+
+-- name: object_lock_detached
+-- Before its readers are counted: nobody begins to read it meanwhile.
+select id from objects where id = $1 and is_current = 0 for update;
 
 -- name: object_unread
 -- A detached object that no unended job reads.

@@ -45,6 +45,6 @@ where id = $2 and user_id = $1 and deleted_at is null;
 
 -- name: pipeline_version
 -- A pinned text, of a deleted pipeline too.
-select v.id, v.pipeline_id
+select v.id, v.pipeline_id, v.name
 from pipeline_versions v join pipelines p on p.id = v.pipeline_id
 where v.id = $2 and p.user_id = $1;

@@ -1,67 +1,101 @@
 -- The queue: claiming by priority, then the user with the fewest running jobs, then age; leases;
 -- what ends an attempt. Every write of a worker asks for its lease token and 'processing'.
 
--- name: claim_priority
--- The highest priority below $1 that any job waits with.
-select max(priority) as priority from jobs where status = 'pending' and priority < $1;
-
 -- name: claim_users
--- Who has a due job of a priority, and since when: one index seek a user, however many jobs wait.
-with recursive walk (user_id) as (
-  select min(user_id) from jobs where status = 'pending' and priority = $1
+-- Who waits with due jobs, at which priority, since when, with how many (counted up to $2), and
+-- how many of theirs run: some index seeks for each, however many jobs wait.
+with recursive walk (priority, user_id) as (
+  select * from (
+    select j.priority, j.user_id from jobs j
+    where j.status = 'pending'
+    order by j.priority, j.user_id limit 1
+  ) first
   union all
-  select (
-    select min(j.user_id) from jobs j
-    where j.status = 'pending' and j.priority = $1 and j.user_id > w.user_id
+  select n.priority, n.user_id
+  from walk w join jobs n on n.id = coalesce(
+    (
+      select j.id from jobs j
+      where j.status = 'pending' and j.priority = w.priority and j.user_id > w.user_id
+      order by j.user_id limit 1
+    ),
+    (
+      select j.id from jobs j
+      where j.status = 'pending' and j.priority > w.priority
+      order by j.priority, j.user_id limit 1
+    )
   )
-  from walk w where w.user_id is not null
-), waiting (user_id, oldest) as (
-  select w.user_id, (
-    select min(j.available_at) from jobs j
-    where j.status = 'pending' and j.priority = $1 and j.user_id = w.user_id
-  )
-  from walk w where w.user_id is not null
 )
-select user_id, oldest from waiting where oldest <= $2;
-
--- name: claim_oldest
--- Since when the longest waiting due job of a user waits.
-select min(available_at) as oldest from jobs
-where status = 'pending' and priority = $1 and user_id = $2;
-
--- name: running_of_users
-select user_id, count(*) as running from jobs where status = 'processing' group by user_id;
+select w.priority, w.user_id,
+  (
+    select min(j.available_at) from jobs j
+    where j.status = 'pending' and j.priority = w.priority and j.user_id = w.user_id
+  ) as oldest,
+  (
+    select count(*) from (
+      select 1 from jobs j
+      where j.status = 'pending' and j.priority = w.priority and j.user_id = w.user_id
+        and j.available_at <= $1
+      limit $2
+    ) due
+  ) as due,
+  (select count(*) from jobs r where r.status = 'processing' and r.user_id = w.user_id) as running
+from walk w;
 
 -- name: claim
--- Take the longest waiting due job of a user that no other worker is just taking.
-update jobs set status = 'processing', attempt = attempt + 1, worker_id = $4,
-  lease_token = $5, lease_until = $6, started_at = $3, progress = 0, eta_seconds = null,
-  steps = '[]', result = '{}'
-where status = 'pending' and id = (
+-- Take a user's longest waiting due jobs, $7 at most, but for those that another worker is just
+-- taking. Tokens are $5 and the job's id: one secret a claim, one token a job.
+with picked as materialized (
   select j.id from jobs j
   where j.status = 'pending' and j.priority = $1 and j.user_id = $2 and j.available_at <= $3
-  order by j.available_at, j.id limit 1
+  order by j.available_at, j.id limit $7
   for update skip locked
 )
-returning id;
-
--- name: claim [sqlite]
 update jobs set status = 'processing', attempt = attempt + 1, worker_id = $4,
-  lease_token = $5, lease_until = $6, started_at = $3, progress = 0, eta_seconds = null,
-  steps = '[]', result = '{}'
-where status = 'pending' and id = (
-  select j.id from jobs j
-  where j.status = 'pending' and j.priority = $1 and j.user_id = $2 and j.available_at <= $3
-  order by j.available_at, j.id limit 1
-)
-returning id;
+  lease_token = cast($5 as text) || '-' || cast(id as text), lease_until = $6, started_at = $3,
+  progress = 0, eta_seconds = null, steps = '[]', result = '{}'
+where id in (select id from picked)
+returning id, available_at;
 
 -- name: claimed
--- Everything that a worker needs, but for the source's bytes.
-select j.*, v.name as pipeline_name, v.format as pipeline_format, v.content as pipeline_content,
-  v.digest as pipeline_digest
-from jobs j join pipeline_versions v on v.id = j.version_id
-where j.id = $1;
+-- Everything that a worker needs, but for the source's segments; the source's own columns, and
+-- nulls for them in the job of a source that is gone. $1 is a JSON array of jobs.
+select o.*, j.id as job_id, j.lease_token, j.user_id, j.bucket_name, j.attempt,
+  j.infra_failures, j.crashes, j.pipeline_id, v.name as pipeline_name,
+  v.format as pipeline_format, v.content as pipeline_content, v.digest as pipeline_digest,
+  j.source_content_type, j.source_size, j.output_bytes, j.status, j.error, j.error_code,
+  j.created_at as job_created_at, j.started_at, j.finished_at
+from jobs j
+join pipeline_versions v on v.id = j.version_id
+left join objects o on o.id = j.source_id
+where j.id in (
+  select cast(value as bigint) from json_array_elements_text(cast($1 as json))
+);
+
+-- name: claimed [sqlite]
+select o.*, j.id as job_id, j.lease_token, j.user_id, j.bucket_name, j.attempt,
+  j.infra_failures, j.crashes, j.pipeline_id, v.name as pipeline_name,
+  v.format as pipeline_format, v.content as pipeline_content, v.digest as pipeline_digest,
+  j.source_content_type, j.source_size, j.output_bytes, j.status, j.error, j.error_code,
+  j.created_at as job_created_at, j.started_at, j.finished_at
+from jobs j
+join pipeline_versions v on v.id = j.version_id
+left join objects o on o.id = j.source_id
+where j.id in (select value from json_each($1));
+
+-- name: claimed_segments
+-- Of the sources of the jobs in the JSON array $1.
+select distinct s.object_id, s.position, s.blob_id, s.start, s.size
+from jobs j join object_segments s on s.object_id = j.source_id
+where j.id in (
+  select cast(value as bigint) from json_array_elements_text(cast($1 as json))
+)
+order by s.object_id, s.position;
+
+-- name: claimed_segments [sqlite]
+select distinct s.object_id, s.position, s.blob_id, s.start, s.size
+from jobs j join object_segments s on s.object_id = j.source_id
+where j.id in (select value from json_each($1))
+order by s.object_id, s.position;
 
 -- name: next_due
 select min(available_at) as due from jobs where status = 'pending';
@@ -83,9 +117,12 @@ returning id;
 select status from jobs where id = $1;
 
 -- name: job_of_lease
--- The job that a lease was given for, running or completed under it.
-select * from jobs
-where id = $1 and lease_token = $2 and status in ('processing', 'completed');
+-- The job that a lease was given for, running or completed under it, and nobody else's to
+-- change until the transaction ends.
+select j.*, v.name as pipeline_name
+from jobs j join pipeline_versions v on v.id = j.version_id
+where j.id = $1 and j.lease_token = $2 and j.status in ('processing', 'completed')
+for update of j;
 
 -- name: job_progress
 update jobs set progress = $3, eta_seconds = $4, steps = $5
@@ -96,13 +133,15 @@ where id = $1 and lease_token = $2 and status = 'processing';
 update jobs set status = 'completed', progress = 100, eta_seconds = null, steps = $3,
   result = $4, output_bytes = $5, error = null, error_code = null, finished_at = $6,
   worker_id = null, lease_until = null
-where id = $1 and lease_token = $2 and status = 'processing';
+where id = $1 and lease_token = $2 and status = 'processing'
+returning *;
 
 -- name: job_fail
 update jobs set status = 'failed', eta_seconds = null, steps = $3, result = $4, error = $5,
   error_code = $6, infra_failures = infra_failures + $7, crashes = crashes + $8,
   finished_at = $9, worker_id = null, lease_token = null, lease_until = null
-where id = $1 and lease_token = $2 and status = 'processing';
+where id = $1 and lease_token = $2 and status = 'processing'
+returning *;
 
 -- name: job_retry
 update jobs set status = 'pending', available_at = $3, infra_failures = infra_failures + $4,
@@ -127,11 +166,6 @@ select id, source_id, crashes from jobs
 where status = 'processing' and lease_until <= $1
 order by lease_until, id limit $2
 for update skip locked;
-
--- name: jobs_expired [sqlite]
-select id, source_id, crashes from jobs
-where status = 'processing' and lease_until <= $1
-order by lease_until, id limit $2;
 
 -- name: jobs_running
 select id, source_id, crashes from jobs where status = 'processing' order by id limit $1;

@@ -10,6 +10,14 @@ insert into uploads (
 -- Open or completed; the caller looks at its state.
 select * from uploads where id = $1 and bucket_id = $2 and key = $3;
 
+-- name: upload_share
+-- The same, and it is neither completed nor aborted before the transaction has ended.
+select * from uploads where id = $1 and bucket_id = $2 and key = $3 for share;
+
+-- name: upload_lock
+-- The same, and no part comes to it before the transaction has ended.
+select * from uploads where id = $1 and bucket_id = $2 and key = $3 for update;
+
 -- name: uploads_page
 -- Open uploads after a place in the order of keys and creation, below key $4.
 select * from uploads
@@ -24,7 +32,8 @@ where id = $1 and state = 'open';
 delete from uploads where id = $1 and state = 'open';
 
 -- name: uploads_stale
-select id from uploads where state = 'open' and created_at <= $1 order by created_at limit $2;
+select id from uploads where state = 'open' and created_at <= $1 order by created_at limit $2
+for update skip locked;
 
 -- name: uploads_forget
 -- Completed ones are remembered for a repeated CompleteMultipartUpload.
