@@ -75,7 +75,7 @@ async def open_s3_blobs(settings: StorageSettings, *, transfers: int) -> AsyncIt
         await blobs.calls.run(partial(prepare_bucket, store))
         yield blobs
     finally:
-        store.http.clear()
+        store.http.close()
 
 
 class S3Blobs:
@@ -92,6 +92,11 @@ class S3Blobs:
         self._readers = Readers(self._delete)
         self._open_uploads = 0
         self._trial_due = float("-inf")
+
+    @property
+    def prefix(self) -> str:
+        """What the keys of all blobs begin with."""
+        return self._store.prefix
 
     @asynccontextmanager
     async def stage(

@@ -109,6 +109,14 @@ class StoreHttp(urllib3.PoolManager):
         finally:
             self._local.patience = outer
 
+    def close(self) -> None:
+        """Ends every idle connection; one that a thread still uses is ended after its use."""
+        for key in self.pools.keys():  # noqa: SIM118 - it is no mapping that can be iterated
+            pool = self.pools.get(key)
+            if pool is not None:
+                pool.close()
+        self.clear()
+
     def urlopen(  # type: ignore[override]
         self, method: str, url: str, redirect: bool = True, **options: object
     ) -> urllib3.BaseHTTPResponse:
@@ -138,16 +146,20 @@ class StoreHttp(urllib3.PoolManager):
 
 
 class _Slices:
-    """A body that is sent piece by piece, as often as asked for."""
+    """A body that is sent piece by piece, as often as asked for. It is progress only when it
+    gets further than before: a connection that will break takes some at first every time."""
 
     def __init__(self, body: bytes, patience: Patience) -> None:
         self._body = memoryview(body)
         self._patience = patience
+        self._furthest = 0
 
     def __iter__(self) -> Iterator[memoryview]:
         for start in range(0, len(self._body), SLICE_BYTES):
             yield self._body[start : start + SLICE_BYTES]
-            self._patience.progressed()
+            if start >= self._furthest:
+                self._furthest = start + SLICE_BYTES
+                self._patience.progressed()
 
 
 def _is_hopeless(error: HTTPError) -> bool:

@@ -1,0 +1,77 @@
+"""An S3 blob store on one of the servers, and what a test wants to know of the other side."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from mediaconvert.backends.blobs.s3 import S3Blobs, open_s3_blobs
+from mediaconvert.settings import StorageSettings
+from tests.servers import seaweedfs
+
+BUCKET = "blobs"
+
+
+def s3_settings(endpoint: str, **more: object) -> StorageSettings:
+    """On SeaweedFS, with parts as small as they may be and a prefix of its own."""
+    values: dict[str, object] = {
+        "s3_endpoint": endpoint,
+        "s3_access_key": seaweedfs.ACCESS_KEY,
+        "s3_secret_key": seaweedfs.SECRET_KEY,
+        "s3_bucket": BUCKET,
+        "s3_prefix": f"test-{secrets.token_hex(8)}/",
+        "s3_part_bytes": 5 << 20,
+    }
+    return StorageSettings(**(values | more))  # type: ignore[arg-type]
+
+
+@asynccontextmanager
+async def s3_blobs(endpoint: str, **more: object) -> AsyncIterator[S3Blobs]:
+    async with open_s3_blobs(s3_settings(endpoint, **more), transfers=32) as blobs:
+        yield blobs
+
+
+@contextmanager
+def connect(
+    endpoint: str, access_key: str = seaweedfs.ACCESS_KEY, secret_key: str = seaweedfs.SECRET_KEY
+) -> Iterator[Any]:
+    """Another client of the same store."""
+    client = boto3.client(
+        "s3",
+        endpoint_url=endpoint,
+        aws_access_key_id=access_key,
+        aws_secret_access_key=secret_key,
+        region_name="us-east-1",
+        config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 3}),
+    )
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def torn_uploads(client: Any, bucket: str = BUCKET) -> list[str]:
+    """Keys of uploads in parts that nobody completed or aborted."""
+    return [each["Key"] for each in client.list_multipart_uploads(Bucket=bucket).get("Uploads", [])]
+
+
+def connections_to(port: int) -> int:
+    """TCP connections of this very process to a local port."""
+    ours = set()
+    for descriptor in Path("/proc/self/fd").iterdir():
+        try:
+            ours.add(str(descriptor.readlink()))
+        except OSError:
+            continue
+    count = 0
+    for line in Path("/proc/self/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        is_there = int(fields[2].rpartition(":")[2], 16) == port
+        count += is_there and f"socket:[{fields[9]}]" in ours
+    return count
