@@ -65,8 +65,9 @@ def outcome(*outputs: NewObject, steps: tuple[Mapping[str, object], ...] = ()) -
 @dataclass
 class World:
     catalog: Catalog
-    execute: Callable[[str], None]
-    """One SQL statement past the catalog, to put a clock or a count where it has to be."""
+    execute: Callable[[str], list[str]]
+    """One SQL statement past the catalog, to put a clock or a count where it has to be, or to
+    look for what no call tells; the first column of what it answers."""
 
     async def user(self, name: str = "ann") -> UserId:
         return (await self.catalog.users.register(f"{name}@example.org", "hash")).id
@@ -124,9 +125,9 @@ class World:
 async def _sqlite(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[World]:
     path = folder / "catalog.sqlite"
 
-    def execute(statement: str) -> None:
+    def execute(statement: str) -> list[str]:
         with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-            connection.execute(statement)
+            return [str(row[0]) for row in connection.execute(statement)]
 
     async with open_sqlite_catalog(path) as catalog:
         yield World(catalog, execute)
@@ -138,8 +139,8 @@ async def _postgres(request: pytest.FixtureRequest, folder: Path) -> AsyncIterat
     template: str = request.getfixturevalue("catalog_template")
     with server.database(template) as url:
 
-        def execute(statement: str) -> None:
-            server.execute(url, statement)
+        def execute(statement: str) -> list[str]:
+            return server.execute(url, statement).splitlines()
 
         async with open_postgres_driver(url) as driver:
             yield World(sql_catalog(driver), execute)
