@@ -7,6 +7,7 @@ start.
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPException
@@ -85,6 +86,8 @@ def reason(error: BaseException) -> str:
             return "it could not be reached"
         case ConnectTimeoutError() | ReadTimeoutError():
             return "it did not answer in time"
+        case SSLError() if is_distrust(error):
+            return "its certificate is not trusted"
         case SSLError():
             return "TLS failed"
         case HTTPError() | HTTPException():
@@ -114,6 +117,13 @@ def status_of(error: BaseException) -> int:
             return int(words) if words.isdecimal() else 0
         case _:
             return 0
+
+
+def is_distrust(error: BaseException) -> bool:
+    """A certificate that does not hold, and will not by asking again."""
+    return isinstance(error, SSLError) and any(
+        isinstance(argument, ssl.SSLCertVerificationError) for argument in error.args
+    )
 
 
 def _most_telling(error: BaseException) -> BaseException:

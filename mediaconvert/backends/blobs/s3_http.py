@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import logging
 import random
-import ssl
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import urllib3
-from urllib3.exceptions import HTTPError, SSLError
+from urllib3.exceptions import HTTPError
+
+from mediaconvert.backends.blobs.s3_errors import is_distrust
 
 STALL_SECONDS = 12.0
 """A store that takes or sends nothing for this long is dead to the call."""
@@ -133,7 +134,7 @@ class StoreHttp(urllib3.PoolManager):
             try:
                 response = super().urlopen(method, url, redirect=False, retries=False, **options)
             except HTTPError as error:
-                if _is_hopeless(error) or not patience.may_retry():
+                if is_distrust(error) or not patience.may_retry():
                     raise
                 continue
             self.server_name = response.headers.get("server") or self.server_name
@@ -160,10 +161,3 @@ class _Slices:
             if start >= self._furthest:
                 self._furthest = start + SLICE_BYTES
                 self._patience.progressed()
-
-
-def _is_hopeless(error: HTTPError) -> bool:
-    """A certificate does not become valid by asking again."""
-    return isinstance(error, SSLError) and any(
-        isinstance(argument, ssl.SSLCertVerificationError) for argument in error.args
-    )

@@ -24,6 +24,7 @@ from mediaconvert.backends.blobs.s3_errors import (
     CLOCK_SENTENCE,
     FAILURES,
     code_of,
+    is_distrust,
     reason,
     refusal,
     store_errors,
@@ -40,6 +41,7 @@ ABORT_DAYS = 7
 """Parts of an upload whose process was killed stay for so long in a bucket that we created; the
 SDK has no call that finds them. A bucket of somebody else's making needs the same rule."""
 
+CA_SETTING = "storage.s3_ca_file"
 _TRIAL_BYTES = b"mediaconvert"
 _ELSEWHERE = frozenset(
     {
@@ -183,6 +185,8 @@ def _sentence(store: Store, error: BaseException, *, doing: str = "list") -> str
     }
     if code:
         return sentences.get(code) or f"{place} cannot be used: it answers {code}"
+    if is_distrust(error):
+        return f"{place} cannot be used: {reason(error)}; name its authority's file in {CA_SETTING}"
     if isinstance(error, HTTPError):
         return (
             f"{place} cannot be used: {reason(error)}; start it, or mend S3_ENDPOINT "
