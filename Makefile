@@ -77,6 +77,7 @@ bench: $(DEV) $(PEERS)  ## measure; prints tables, asserts nothing
 schema: $(READY)  ## write the generated documents anew
 	$(BIN)/python -m mediaconvert.cli.main pipeline schema > config/pipeline.schema.json
 	$(BIN)/python -m mediaconvert.cli.main config example > config/env.example
+	$(BIN)/python -m mediaconvert.cli.main config clickhouse > config/clickhouse.sql
 
 pins: $(DEV)  ## resolve the pinned requirements anew
 	sh packaging/pins.sh

@@ -25,11 +25,6 @@ PREFIX = "MEDIACONVERT_"
 # Variables with our prefix that are not settings.
 OTHER_VARIABLES = frozenset({"MEDIACONVERT_DATA_DIR", "MEDIACONVERT_MASTER_KEY"})
 
-# Each of these switches one part to a server of its own.
-SERVER_SETTINGS = {
-    "analytics.clickhouse_dsn": ("CLICKHOUSE_DSN", "ClickHouse for analytics", "SQLite"),
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -117,7 +112,6 @@ def load(
                 name, value, source, f.metadata["secret"], f.metadata["help"], f.metadata["unit"]
             )
         )
-    _check_servers(values, origins, problems)
     if problems:
         raise ConfigError("\n".join(problems))
     return Configuration(_build(values), tuple(origins))
@@ -126,19 +120,6 @@ def load(
 def _build(values: Mapping[str, Mapping[str, object]]) -> Settings:
     hints = get_type_hints(Settings)
     return Settings(**{s: hints[s](**section) for s, section in values.items()})
-
-
-def _check_servers(
-    values: Mapping[str, Mapping[str, object]], origins: list[Origin], problems: list[str]
-) -> None:
-    for name, (variable, what, instead) in SERVER_SETTINGS.items():
-        section, _, key = name.partition(".")
-        if values[section][key]:
-            source = next(o.source for o in origins if o.name == name)
-            problems.append(
-                f"{name} (from {source}): this version has no {what} yet; leave {variable} "
-                f"unset to use {instead}"
-            )
 
 
 def _take_file(

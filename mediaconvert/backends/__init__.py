@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import trio
 
+from mediaconvert.backends.analytics.clickhouse_address import parse_clickhouse_dsn
 from mediaconvert.backends.analytics.sql import SqlAnalytics
 from mediaconvert.backends.analytics.sqlite import open_sqlite_analytics
 from mediaconvert.backends.blobs.directory import open_directory_blobs
@@ -80,6 +81,11 @@ async def _open_analytics(
     stack: AsyncExitStack, settings: Settings, database: _Database
 ) -> AnalyticsStore:
     """By `analytics.clickhouse_dsn`: ClickHouse, or the catalog's kind of database."""
+    if settings.analytics.clickhouse_dsn:
+        from mediaconvert.backends.analytics.clickhouse import open_clickhouse_analytics
+
+        address = parse_clickhouse_dsn(settings.analytics.clickhouse_dsn)
+        return await stack.enter_async_context(open_clickhouse_analytics(address))
     if database.driver is not None:
         return SqlAnalytics(database.driver)
     path = settings.server.data_dir / "analytics.db"

@@ -70,6 +70,7 @@ def _add_config(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     show = actions.add_parser("show", help="every setting, its value and its origin")
     add_settings_options(show, "host", "port", "data_dir", "role")
     actions.add_parser("example", help="print an example environment file")
+    actions.add_parser("clickhouse", help="print ClickHouse's tables, to make them by hand")
 
 
 def run_command(arguments: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""`mediaconvert config show` and `config example`."""
+"""`mediaconvert config show`, `config example` and `config clickhouse`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,17 @@ MASK = "********"
 
 
 def run(arguments: argparse.Namespace) -> int:
-    print(example() if arguments.action == "example" else show(arguments), end="")
+    match arguments.action:
+        case "example":
+            text = example()
+        case "clickhouse":
+            # Its driver takes a while to import.
+            from mediaconvert.backends.analytics.clickhouse_schema import document
+
+            text = document()
+        case _:
+            text = show(arguments)
+    print(text, end="")
     return 0
 
 

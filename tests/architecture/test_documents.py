@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mediaconvert.backends.analytics.clickhouse_schema import document
 from mediaconvert.cli.settings import example
 from mediaconvert.config import fields
 from tests.architecture.source import ROOT
@@ -16,6 +17,10 @@ def test_every_setting_has_help_and_stands_in_the_example_file() -> None:
 
 def test_the_example_file_is_the_one_that_the_settings_make() -> None:
     assert (ROOT / "config/env.example").read_text() == example()
+
+
+def test_the_tables_for_clickhouse_are_those_that_the_service_makes() -> None:
+    assert (ROOT / "config/clickhouse.sql").read_text() == document()
 
 
 def test_the_original_variable_names_keep_working() -> None:

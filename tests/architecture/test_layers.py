@@ -34,6 +34,7 @@ PURE = (
     "multipart", "segments", "operations", "pipeline", "api.s3.chunked", "api.s3.xml",
     "api.s3.ranges", "api.s3.keys", "api.s3.headers", "tools.ffmpeg", "tools.ffmpeg_progress",
     "tools.sniff", "backends.notices.redis_address", "backends.notices.redis_messages",
+    "backends.analytics.clickhouse_address",
 )  # fmt: skip
 IMPURE = {"trio", "os", "socket", "subprocess", "threading", "sqlite3", "time", "asyncio"}
 
@@ -46,6 +47,7 @@ ONLY_IN = {
     "asyncpg": "backends",
     "trio_asyncio": "backends",
     "redis": "backends",
+    "clickhouse_connect": "backends",
 }
 
 

@@ -12,11 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from mediaconvert.backends.analytics.clickhouse import open_clickhouse_analytics
+from mediaconvert.backends.analytics.clickhouse_address import parse_clickhouse_dsn
 from mediaconvert.backends.analytics.sql import SqlAnalytics
 from mediaconvert.backends.analytics.sqlite import open_sqlite_analytics
 from mediaconvert.backends.sql.catalog import open_postgres_driver
 from mediaconvert.ports.analytics import AnalyticsStore
-from tests.cluster.agreement import PostgresTables, SqliteTables, Tables
+from tests.cluster.agreement import ClickHouseTables, PostgresTables, SqliteTables, Tables
+from tests.servers.clickhouse import ClickHouse
 from tests.servers.postgres import Postgres
 
 
@@ -45,7 +48,19 @@ async def _postgres(request: Fixtures, _folder: Path) -> AsyncIterator[Place]:
             yield Place(SqlAnalytics(driver), PostgresTables(server, url))
 
 
+@asynccontextmanager
+async def _clickhouse(request: Fixtures, _folder: Path) -> AsyncIterator[Place]:
+    server: ClickHouse = request.getfixturevalue("clickhouse")
+    with server.database() as name:
+        address = parse_clickhouse_dsn(server.dsn(name))
+        async with open_clickhouse_analytics(address) as store:
+            # As the flusher does first of all; it makes the tables.
+            await store.check()
+            yield Place(store, ClickHouseTables(server, name))
+
+
 STORES: Mapping[str, Callable[[Fixtures, Path], AbstractAsyncContextManager[Place]]] = {
     "sqlite": _sqlite,
     "postgres": _postgres,
+    "clickhouse": _clickhouse,
 }

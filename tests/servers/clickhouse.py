@@ -59,7 +59,7 @@ class ClickHouse:
         try:
             yield name
         finally:
-            self.execute(f"drop database if exists {name} sync")
+            self.execute(f"drop database if exists {name}")
 
     def execute(self, statement: str, database: str = "default") -> str:
         """What the server answers to it, tab separated."""

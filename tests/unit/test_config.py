@@ -47,14 +47,6 @@ def test_every_mistake_is_reported_at_once_with_a_suggestion(tmp_path: Path) -> 
     assert "did you mean 'worker'?" in text
 
 
-@pytest.mark.parametrize("name", ["CLICKHOUSE_DSN"])
-def test_a_server_that_this_version_cannot_use_is_refused_with_a_sentence(
-    tmp_path: Path, name: str
-) -> None:
-    with pytest.raises(ConfigError, match=f"leave {name} unset"):
-        load(environment={name: "localhost:1"}, flags={}, folder=tmp_path)
-
-
 def test_a_wrong_secret_is_not_shown(tmp_path: Path) -> None:
     (tmp_path / "mediaconvert.yaml").write_text("auth: {jwt_secret: [hunter2]}\n")
     with pytest.raises(ConfigError) as caught:

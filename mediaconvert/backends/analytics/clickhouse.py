@@ -1,0 +1,193 @@
+"""Analytics in ClickHouse: the store of a service with many jobs.
+
+Fed from the outbox by the flusher, asked by the reports; never on a job's path. A batch is one
+insert a table, and carries the batch's token: the server drops an insert that it has had. That
+the server is away, at start too, is an ordinary state. Opened by `open_backends`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from clickhouse_connect.driver.httpclient import HttpClient
+
+from mediaconvert.backends.analytics.clickhouse_address import ClickHouseAddress
+from mediaconvert.backends.analytics.clickhouse_link import ClickHouseLink
+from mediaconvert.backends.analytics.clickhouse_schema import (
+    TABLES,
+    Types,
+    prepare_schema,
+    table_columns,
+)
+from mediaconvert.backends.analytics.sql import SPAN_US, analytics_queries, success_rate
+from mediaconvert.model import EventBatch, OutboxEvent, PipelineId, UserId
+from mediaconvert.ports.analytics import (
+    JobPercentiles,
+    JobStats,
+    OperationStats,
+    PipelineStats,
+    TimelinePoint,
+)
+
+_REPORTS_AT_ONCE = 4
+# One is sent at a time; a second thread is for what a silent server still holds.
+_INSERTS_AT_ONCE = 2
+
+_LEAST, _GREATEST = -(1 << 63), (1 << 63) - 1
+
+Cell = str | int | float | None
+Row = Mapping[str, Any]
+
+
+class ClickHouseAnalytics:
+    """ports.analytics.AnalyticsStore. Made by `open_clickhouse_analytics`."""
+
+    def __init__(self, address: ClickHouseAddress) -> None:
+        self._database = address.database
+        self._types: Types = {}
+        self._queries = analytics_queries("clickhouse")
+        self._inserts = ClickHouseLink(address, self._prepare, threads=_INSERTS_AT_ONCE)
+        # Apart: a report never waits for an insert, nor holds one up.
+        self._reports = ClickHouseLink(address, self._prepare, threads=_REPORTS_AT_ONCE)
+
+    async def close(self) -> None:
+        await self._inserts.close()
+        await self._reports.close()
+
+    async def record(self, batch: EventBatch) -> None:
+        """As the port says. An event of a kind that this store has no table for is left out."""
+
+        def work(client: HttpClient) -> None:
+            for kind in TABLES:
+                events = [event for event in batch.events if event.kind == kind]
+                if events:
+                    self._insert(client, kind, events, batch.token)
+
+        await self._inserts.run(work)
+
+    async def job_stats(self, user_id: UserId, since_us: int) -> JobStats:
+        (row,) = await self._ask("job_stats", user_id, since_us)
+        return JobStats(
+            total_jobs=row["total"],
+            completed_jobs=row["completed"],
+            failed_jobs=row["failed"],
+            pending_jobs=row["pending"],
+            processing_jobs=row["processing"],
+            success_rate=success_rate(row["completed"], row["failed"]),
+            avg_processing_time_ms=row["avg_ms"],
+            total_data_processed_bytes=row["processed_bytes"],
+        )
+
+    async def job_percentiles(self, user_id: UserId, since_us: int) -> JobPercentiles:
+        (row,) = await self._ask("job_percentiles", user_id, since_us)
+        p50, p90, p95, p99 = row["percentiles"]
+        return JobPercentiles(row["completed"], p50, p90, p95, p99)
+
+    async def timeline(
+        self, user_id: UserId, since_us: int, interval: str
+    ) -> tuple[TimelinePoint, ...]:
+        """As the port says. Raises KeyError for an interval that is none."""
+        rows = await self._ask("timeline", user_id, since_us, span_us=SPAN_US[interval])
+        return tuple(
+            TimelinePoint(
+                row["time"],
+                row["total"],
+                row["avg_ms"],
+                success_rate(row["completed"], row["failed"]),
+            )
+            for row in rows
+        )
+
+    async def pipeline_stats(self, user_id: UserId, since_us: int) -> tuple[PipelineStats, ...]:
+        return tuple(
+            PipelineStats(
+                pipeline_id=PipelineId(row["pipeline_id"]),
+                pipeline_name=row["name"],
+                total_jobs=row["total"],
+                successful_jobs=row["completed"],
+                failed_jobs=row["failed"],
+                success_rate=success_rate(row["completed"], row["failed"]),
+                avg_processing_time_ms=row["avg_ms"],
+            )
+            for row in await self._ask("pipeline_stats", user_id, since_us)
+        )
+
+    async def operation_stats(self, user_id: UserId, since_us: int) -> tuple[OperationStats, ...]:
+        return tuple(
+            OperationStats(
+                operation=row["operation"],
+                runs=row["runs"],
+                successes=row["successes"],
+                failures=row["runs"] - row["successes"],
+                success_rate=success_rate(row["successes"], row["runs"] - row["successes"]),
+                avg_duration_ms=row["avg_ms"],
+                p95_duration_ms=row["p95_ms"],
+                input_bytes=row["input_bytes"],
+                output_bytes=row["output_bytes"],
+            )
+            for row in await self._ask("operation_stats", user_id, since_us)
+        )
+
+    async def check(self) -> str:
+        version = await self._reports.run(lambda client: client.command(self._queries["version"]))
+        return f"ClickHouse {version}"
+
+    def _prepare(self, client: HttpClient) -> None:
+        self._types = prepare_schema(client, self._database)
+
+    def _insert(
+        self, client: HttpClient, kind: str, events: Sequence[OutboxEvent], token: str
+    ) -> None:
+        table, columns = TABLES[kind], table_columns(kind)
+        ids: list[Cell] = [event.id for event in events]
+        values = [[_cell(event.payload.get(name)) for event in events] for name in columns[1:]]
+        client.insert(
+            table,
+            [ids, *values],
+            column_names=columns,
+            column_type_names=[self._types[table][name] for name in columns],
+            column_oriented=True,
+            settings={
+                "insert_deduplication_token": token,
+                # Collected by the server, inserts would lose their tokens.
+                "async_insert": 0,
+                # A clock that was far off for a while must not stop the outbox.
+                "max_partitions_per_insert_block": 0,
+                # The status line is written when it is known how it went.
+                "wait_end_of_query": 1,
+            },
+        )
+
+    async def _ask(self, query: str, user_id: UserId, since_us: int, **more: int) -> Sequence[Row]:
+        parameters = {"user_id": user_id, "since_us": since_us, **more}
+
+        def work(client: HttpClient) -> Sequence[Row]:
+            return list(client.query(self._queries[query], parameters).named_results())
+
+        return await self._reports.run(work)
+
+
+def _cell(value: object) -> Cell:
+    """What every column of its type takes: nothing that a job may say of itself may stop the
+    outbox."""
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, int):
+        return max(_LEAST, min(_GREATEST, value))
+    if isinstance(value, float) or value is None:
+        return value
+    return str(value).encode("utf-8", "replace").decode("utf-8")
+
+
+@asynccontextmanager
+async def open_clickhouse_analytics(
+    address: ClickHouseAddress,
+) -> AsyncIterator[ClickHouseAnalytics]:
+    """Does not wait for the server: it is looked for at the first call."""
+    store = ClickHouseAnalytics(address)
+    try:
+        yield store
+    finally:
+        await store.close()

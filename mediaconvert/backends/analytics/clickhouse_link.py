@@ -1,0 +1,148 @@
+"""ClickHouse's HTTP interface, by clickhouse-connect in threads.
+
+Connects at the first call, and again whenever the server has come back: that it is away is an
+ordinary state, which every call says as Unavailable. All waits are bounded. Knows no table;
+called by `clickhouse.py` alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+import clickhouse_connect
+import trio
+from clickhouse_connect.driver.exceptions import ClickHouseError
+from clickhouse_connect.driver.httpclient import HttpClient
+from urllib3.exceptions import HTTPError
+
+from mediaconvert.backends.analytics.clickhouse_address import ClickHouseAddress
+from mediaconvert.errors import Unavailable
+
+T = TypeVar("T")
+
+CONNECT_SECONDS = 2
+ANSWER_SECONDS = 10
+"""Without a byte from the server."""
+_CLOSE_SECONDS = 2.0
+_MAX_WORDS = 300
+
+# ClickHouse's error codes (src/Common/ErrorCodes.cpp), those whose remedy we know.
+UNKNOWN_TABLE = 60
+UNKNOWN_DATABASE = 81
+READONLY = 164
+ACCESS_DENIED = 497
+_REMEDIES = {
+    192: "it refuses the user or the password; set both in CLICKHOUSE_DSN",
+    193: "it refuses the user or the password; set both in CLICKHOUSE_DSN",
+    194: "it wants a password; set it in CLICKHOUSE_DSN",
+    516: "it refuses the user or the password; set both in CLICKHOUSE_DSN",
+    READONLY: "it lets this user only read; grant what config/clickhouse.sql says",
+    ACCESS_DENIED: "it does not let this user do that; grant what config/clickhouse.sql says",
+    243: "its disk is full; make room",
+    242: "a table of the analytics is read-only; see the server's log",
+}
+
+
+class ClickHouseLink:
+    def __init__(
+        self, address: ClickHouseAddress, prepare: Callable[[HttpClient], None], *, threads: int
+    ) -> None:
+        """`prepare` is called in a thread with each new client, before it is used; what it
+        raises is as if the server could not be reached."""
+        self._address = address
+        self._prepare = prepare
+        # Of their own: a server that does not answer keeps threads for seconds.
+        self._threads = trio.CapacityLimiter(threads)
+        self._lock = threading.Lock()
+        self._client: HttpClient | None = None
+        # What fails comes to us, and is logged once and not at each try.
+        logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
+        logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
+
+    async def run(self, work: Callable[[HttpClient], T]) -> T:
+        """Call it with a client that is ready. May be cancelled, but then it goes on in its
+        thread. Raises Unavailable."""
+        return await trio.to_thread.run_sync(
+            self._call, work, abandon_on_cancel=True, limiter=self._threads
+        )
+
+    async def close(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            with trio.move_on_after(_CLOSE_SECONDS, shield=True):
+                await trio.to_thread.run_sync(client.close, abandon_on_cancel=True)
+
+    def _call(self, work: Callable[[HttpClient], T]) -> T:
+        try:
+            return work(self._ready_client())
+        except (ClickHouseError, HTTPError, OSError) as error:
+            if getattr(error, "code", None) in (UNKNOWN_TABLE, UNKNOWN_DATABASE):
+                # Somebody dropped them: they are made again at the next call.
+                self._client = None
+            raise Unavailable(_sentence(self._address, error), 5) from error
+
+    def _ready_client(self) -> HttpClient:
+        with self._lock:
+            if self._client is None:
+                client = self._connect()
+                try:
+                    self._prepare(client)
+                except BaseException:
+                    client.close()
+                    raise
+                self._client = client
+            return self._client
+
+    def _connect(self) -> HttpClient:
+        address = self._address
+        client = clickhouse_connect.get_client(
+            interface="https" if address.is_tls else "http",
+            host=address.host,
+            port=address.port,
+            username=address.user,
+            password=address.password,
+            # Only afterwards: it may not exist yet.
+            database=None,
+            ca_cert=address.ca_file,
+            connect_timeout=CONNECT_SECONDS,
+            send_receive_timeout=ANSWER_SECONDS,
+            query_retries=0,
+            client_name="mediaconvert",
+            # Without a session, calls from several threads do not wait for each other.
+            autogenerate_session_id=False,
+            show_clickhouse_errors="scrub",
+            dedicated_pool=True,
+        )
+        assert isinstance(client, HttpClient)
+        client.http_retries = 0
+        client.database = address.database
+        return client
+
+
+def _sentence(address: ClickHouseAddress, error: Exception) -> str:
+    code = getattr(error, "code", None)
+    if code in _REMEDIES:
+        return f"ClickHouse at {address} cannot be used: {_REMEDIES[code]}"
+    if code is not None:
+        words = " ".join(str(error).split())[:_MAX_WORDS]
+        return f"ClickHouse at {address} cannot be used: {words}"
+    return f"ClickHouse at {address} cannot be used: {_reason(error)}"
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost reason, which is the system's: those around it repeat addresses."""
+    while (inner := error.__cause__ or error.__context__ or _nested(error)) is not None:
+        error = inner
+    if isinstance(error, TimeoutError) or "timed out" in str(error):
+        return f"no answer within {ANSWER_SECONDS} s"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return " ".join(str(error).split())[:_MAX_WORDS] or type(error).__name__
+
+
+def _nested(error: BaseException) -> BaseException | None:
+    reason = getattr(error, "reason", None)
+    return reason if isinstance(reason, BaseException) else None
