@@ -1,0 +1,120 @@
+"""The service with its blobs in an S3 store: everything users do, and flat memory."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.program import FILM, Person, run_program, wait_until
+from tests.servers import seaweedfs as weed
+from tests.servers.proxy import open_proxy
+from tests.servers.seaweedfs import SeaweedFS
+from tests.servers.stores import connect
+from tests.service.media import large_file
+from tests.service.probing import probe
+
+MEMORY_LIMIT = 200 << 20
+BUCKET = "service"
+
+
+def environment(endpoint: str, **more: str) -> Mapping[str, str]:
+    return {
+        "S3_ENDPOINT": endpoint,
+        "S3_ACCESS_KEY": weed.ACCESS_KEY,
+        "S3_SECRET_KEY": weed.SECRET_KEY,
+        "S3_BUCKET": BUCKET,
+        "MEDIACONVERT_STORAGE__S3_PREFIX": f"test-{secrets.token_hex(8)}/",
+        **more,
+    }
+
+
+def kept(client: Any, prefix: str) -> int:
+    """How many objects the store holds below a prefix."""
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
+    return sum(len(page.get("Contents", [])) for page in pages)
+
+
+def test_a_film_goes_through_the_service_and_its_bytes_lie_in_the_store(
+    tmp_path: Path, seaweedfs: SeaweedFS
+) -> None:
+    settings = environment(seaweedfs.endpoint)
+    with (
+        run_program(tmp_path, environment=settings) as program,
+        connect(seaweedfs.endpoint) as store,
+    ):
+        person = Person(program.url)
+        person.save_pipeline("video-complete")
+        job_id = person.upload("films/bunny.mp4", FILM, "video-complete")
+        assert job_id is not None
+        job = person.wait_for_job(job_id)
+        assert (job["status"], job["error"]) == ("completed", None)
+        assert person.read("films/bunny.mp4") == FILM.read_bytes()
+        video = probe(person.read(f"results/job-{job_id}/video.mp4"), "mp4")
+        assert video.codecs == ["h264", "aac"]
+        prefix = settings["MEDIACONVERT_STORAGE__S3_PREFIX"]
+        # The film, its two outputs, the manifest.
+        assert kept(store, prefix) == 4
+        assert not (tmp_path / "data" / "blobs").exists()
+
+        answer = person.rest.get("/ready").json()
+        (row,) = [check for check in answer["checks"] if check["name"] == "storage"]
+        assert row["status"] == "ok"
+        assert row["version"].startswith("SeaweedFS")
+
+        keys = ["films/bunny.mp4", *person.keys_below("results/")]
+        person.s3.delete_objects(
+            Bucket=person.bucket, Delete={"Objects": [{"Key": key} for key in keys]}
+        )
+        wait_until(lambda: kept(store, prefix) == 0, "what nobody refers to leaves the store")
+        person.close()
+
+
+def test_a_store_that_is_away_is_a_503_and_comes_back_by_itself(
+    tmp_path: Path, seaweedfs: SeaweedFS
+) -> None:
+    with open_proxy(seaweedfs.port) as proxy:
+        settings = environment(f"http://127.0.0.1:{proxy.port}")
+        with run_program(tmp_path, environment=settings) as program:
+            person = Person(program.url)
+            person.upload("film.mp4", FILM)
+            proxy.refuse()
+            for call in (
+                lambda: person.read("film.mp4"),
+                lambda: person.upload("other.mp4", FILM),
+            ):
+                with pytest.raises(person.s3.exceptions.ClientError) as caught:
+                    call()
+                assert caught.value.response["Error"]["Code"] == "ServiceUnavailable"
+            ready = person.rest.get("/ready")
+            assert ready.status_code == 503
+            proxy.open()
+            wait_until(lambda: person.rest.get("/ready").status_code == 200, "it is ready again")
+            assert person.read("film.mp4") == FILM.read_bytes()
+            person.upload("other.mp4", FILM)
+            person.close()
+
+
+@pytest.mark.slow
+def test_memory_stays_below_200_mib_while_2_gib_go_into_a_store_and_back(
+    tmp_path: Path, seaweedfs: SeaweedFS
+) -> None:
+    file = large_file(tmp_path / "large.bin", 2 << 30)
+    with run_program(tmp_path, environment=environment(seaweedfs.endpoint)) as program:
+        person = Person(program.url)
+        with file.open("rb") as body:
+            person.s3.put_object(Bucket=person.bucket, Key="large.bin", Body=body)
+        answer = person.s3.get_object(Bucket=person.bucket, Key="large.bin")
+        digest = hashlib.sha256()
+        for piece in answer["Body"].iter_chunks(1 << 20):
+            digest.update(piece)
+        with file.open("rb") as body:
+            assert digest.digest() == hashlib.file_digest(body, "sha256").digest()
+        assert program.resident_bytes() < MEMORY_LIMIT
+        person.s3.delete_object(Bucket=person.bucket, Key="large.bin")
+        person.close()
+    file.unlink()
