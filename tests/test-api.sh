@@ -142,8 +142,10 @@ for _ in $(seq 50); do
   sleep 0.2
 done
 same completed_jobs 3 "$(echo "$body" | field completed_jobs)"
+call 200 GET '/api/analytics/jobs/percentiles?days=7'
 call 200 GET '/api/analytics/jobs/timeline?days=7&interval=hour'
 call 200 GET '/api/analytics/pipelines/stats?days=30'
+call 200 GET '/api/analytics/operations/stats?days=30'
 call 400 GET '/api/analytics/jobs/stats?days=0'
 
 echo "== goodbye"

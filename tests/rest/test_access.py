@@ -27,7 +27,8 @@ OWN = {
     ("POST", "/api/pipelines"), ("GET", "/api/pipelines"), ("POST", "/api/pipelines/check"),
     ("GET", "/api/jobs"),
     ("GET", "/api/analytics/jobs/stats"), ("GET", "/api/analytics/jobs/timeline"),
-    ("GET", "/api/analytics/pipelines/stats"),
+    ("GET", "/api/analytics/jobs/percentiles"),
+    ("GET", "/api/analytics/pipelines/stats"), ("GET", "/api/analytics/operations/stats"),
 }  # fmt: skip
 ONE = {
     ("DELETE", "/api/s3-credentials/{id}"): "credential",

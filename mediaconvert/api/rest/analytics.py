@@ -1,4 +1,4 @@
-"""The three reports, as REST calls. Called through its routes only; what a report says is
+"""The five reports, as REST calls. Called through its routes only; what a report says is
 `mediaconvert.analytics.reports`'s.
 """
 
@@ -38,6 +38,10 @@ class AnalyticsCalls:
         stats = await self.reports.job_stats(call.user_id, call.query.days)
         return models.JobStats.model_validate(asdict(stats))
 
+    async def percentiles(self, call: Call[WeekQuery, None]) -> models.JobPercentiles:
+        found = await self.reports.job_percentiles(call.user_id, call.query.days)
+        return models.JobPercentiles.model_validate(asdict(found))
+
     async def timeline(self, call: Call[TimelineQuery, None]) -> models.Timeline:
         points = await self.reports.timeline(call.user_id, call.query.days, call.query.interval)
         return models.Timeline(
@@ -56,6 +60,12 @@ class AnalyticsCalls:
         rows = await self.reports.pipeline_stats(call.user_id, call.query.days)
         return models.PipelineReport([models.PipelineStats.model_validate(asdict(r)) for r in rows])
 
+    async def operation_stats(self, call: Call[MonthQuery, None]) -> models.OperationReport:
+        rows = await self.reports.operation_stats(call.user_id, call.query.days)
+        return models.OperationReport(
+            [models.OperationStats.model_validate(asdict(r)) for r in rows]
+        )
+
     def routes(self) -> tuple[AnyRoute, ...]:
         return (
             Route(
@@ -65,6 +75,14 @@ class AnalyticsCalls:
                 handler=self.job_stats,
                 query=WeekQuery,
                 answer=models.JobStats,
+            ),
+            Route(
+                method="GET",
+                path="/api/analytics/jobs/percentiles",
+                summary="How long completed jobs took, by percentiles",
+                handler=self.percentiles,
+                query=WeekQuery,
+                answer=models.JobPercentiles,
             ),
             Route(
                 method="GET",
@@ -81,5 +99,13 @@ class AnalyticsCalls:
                 handler=self.pipeline_stats,
                 query=MonthQuery,
                 answer=models.PipelineReport,
+            ),
+            Route(
+                method="GET",
+                path="/api/analytics/operations/stats",
+                summary="Steps of jobs that ended in the last days, by operation",
+                handler=self.operation_stats,
+                query=MonthQuery,
+                answer=models.OperationReport,
             ),
         )

@@ -146,6 +146,16 @@ class JobStats(BaseModel):
     total_data_processed_bytes: int
 
 
+class JobPercentiles(BaseModel):
+    """Milliseconds from the claim to the end, of completed jobs; 0 where there is none."""
+
+    completed_jobs: int
+    p50_ms: float
+    p90_ms: float
+    p95_ms: float
+    p99_ms: float
+
+
 class TimelinePoint(BaseModel):
     time: Timestamp
     job_count: int
@@ -169,6 +179,23 @@ class PipelineStats(BaseModel):
 
 class PipelineReport(RootModel[list[PipelineStats]]):
     """Pipelines that had jobs in the window, most jobs first."""
+
+
+class OperationStats(BaseModel):
+    operation: str
+    runs: int
+    successes: int
+    failures: int
+    success_rate: float
+    avg_duration_ms: float
+    p95_duration_ms: float
+    input_bytes: int
+    output_bytes: int
+
+
+class OperationReport(RootModel[list[OperationStats]]):
+    """Operations that ran in the window, most runs first; durations and bytes are those of
+    successful runs."""
 
 
 def _or_none(us: int | None) -> str | None:
