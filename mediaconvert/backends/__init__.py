@@ -23,11 +23,12 @@ from mediaconvert.backends.notices.memory import MemoryNotices
 from mediaconvert.backends.notices.redis_address import parse_address
 from mediaconvert.backends.sql.catalog import (
     open_postgres_driver,
-    open_sqlite_catalog,
+    open_sqlite_driver,
     sql_catalog,
 )
 from mediaconvert.backends.sql.driver import Driver
 from mediaconvert.backends.sql.lock import hold_lock
+from mediaconvert.backends.sql.transfer import is_move_unfinished
 from mediaconvert.errors import StartupError, Unavailable
 from mediaconvert.ports.analytics import AnalyticsStore
 from mediaconvert.ports.backends import Backends
@@ -43,8 +44,17 @@ class _Database:
 
     catalog: Catalog
     is_embedded: bool
-    driver: Driver | None = None
-    """Of a database server; it has the analytics' tables as well."""
+    driver: Driver
+    """A server's database has the analytics' tables as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """What holds an installation's content, for `moving`: the catalog as tables."""
+
+    driver: Driver
+    blobs: BlobStore
+    analytics: AnalyticsStore
 
 
 @asynccontextmanager
@@ -52,13 +62,34 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
     """Raises StartupError when a part cannot be opened, with what to do."""
     async with AsyncExitStack() as stack:
         database = await _open_database(stack, settings)
+        if await is_move_unfinished(database.driver):
+            raise StartupError(
+                "a move into this installation was begun and is not finished; run the same "
+                "`mediaconvert move` again, then start"
+            )
         analytics = await _open_analytics(stack, settings, database)
-        blobs = await _open_blobs(stack, settings, database)
+        blobs = await _open_blobs(stack, settings)
         notices = await _open_notices(stack, settings, database)
         await trio.lowlevel.checkpoint()
         yield Backends(
             database.catalog, blobs, notices, analytics, is_embedded=database.is_embedded
         )
+
+
+@asynccontextmanager
+async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
+    """The target of a move. Raises StartupError."""
+    async with AsyncExitStack() as stack:
+        database = await _open_database(stack, settings)
+        analytics = await _open_analytics(stack, settings, database)
+        yield Stores(database.driver, await _open_blobs(stack, settings), analytics)
+
+
+@asynccontextmanager
+async def open_blobs(settings: Settings) -> AsyncIterator[BlobStore]:
+    """Only the blobs, of the source of a move. Raises StartupError."""
+    async with AsyncExitStack() as stack:
+        yield await _open_blobs(stack, settings)
 
 
 async def _open_database(stack: AsyncExitStack, settings: Settings) -> _Database:
@@ -73,8 +104,8 @@ async def _open_database(stack: AsyncExitStack, settings: Settings) -> _Database
     data = settings.server.data_dir
     # flock does not wait here; taking it in a thread would buy nothing.
     stack.enter_context(hold_lock(data))
-    catalog = await stack.enter_async_context(open_sqlite_catalog(data / "catalog.db"))
-    return _Database(catalog, is_embedded=True)
+    embedded = await stack.enter_async_context(open_sqlite_driver(data / "catalog.db"))
+    return _Database(sql_catalog(embedded), is_embedded=True, driver=embedded)
 
 
 async def _open_analytics(
@@ -86,13 +117,13 @@ async def _open_analytics(
 
         address = parse_clickhouse_dsn(settings.analytics.clickhouse_dsn)
         return await stack.enter_async_context(open_clickhouse_analytics(address))
-    if database.driver is not None:
+    if not database.is_embedded:
         return SqlAnalytics(database.driver)
     path = settings.server.data_dir / "analytics.db"
     return await stack.enter_async_context(open_sqlite_analytics(path))
 
 
-async def _open_blobs(stack: AsyncExitStack, settings: Settings, database: _Database) -> BlobStore:
+async def _open_blobs(stack: AsyncExitStack, settings: Settings) -> BlobStore:
     """By `storage.s3_endpoint`: an S3 store, or a folder."""
     if settings.storage.s3_endpoint:
         from mediaconvert.backends.blobs.s3 import open_s3_blobs

@@ -39,6 +39,13 @@ def build_parser() -> argparse.ArgumentParser:
     add_settings_options(health, "host", "port")
     demo = commands.add_parser("demo", help="one film through the whole service, on its own")
     demo.add_argument("--output", type=Path, metavar="DIR", help="where it works and leaves files")
+    move = commands.add_parser(
+        "move", help="copy an embedded installation to PostgreSQL and an S3 store"
+    )
+    add_settings_options(move, "data_dir")
+    move.add_argument(
+        "--to", type=Path, metavar="FILE", required=True, help="settings file of the new nodes"
+    )
     _add_pipeline(commands)
     _add_config(commands)
     # Started by the service itself, in the sandbox; of no use to a person.
@@ -92,6 +99,10 @@ def run_command(arguments: argparse.Namespace) -> int:
             from mediaconvert.cli import demo
 
             return demo.run(arguments)
+        case "move":
+            from mediaconvert.cli import move
+
+            return move.run(arguments)
         case "pipeline":
             from mediaconvert.cli import pipelines
 

@@ -16,6 +16,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "workers": {"workers", "pipeline", "metrics", "operations", "held_folders"},
     "backends": {"backends"},
     "analytics": {"analytics"},
+    "moving": {"moving", "backends", "vault"},
     "tools": {"tools", "held_folders"},
     "operations": {"operations", "tools"},
     "pipeline": {"pipeline", "operations"},

@@ -10,15 +10,27 @@ from importlib.resources import files
 from pathlib import Path
 
 from mediaconvert.backends.analytics.sql import SqlAnalytics, analytics_queries
+from mediaconvert.backends.sql.driver import load_queries
 from mediaconvert.backends.sql.migrations import load_migrations
-from mediaconvert.backends.sql.sqlite import open_sqlite
+from mediaconvert.backends.sql.sqlite import SqliteDriver, open_sqlite
 
 
 @asynccontextmanager
 async def open_sqlite_analytics(path: Path) -> AsyncIterator[SqlAnalytics]:
     """The store in one SQLite file, made where there is none. Raises StartupError."""
-    folder = files("mediaconvert.backends.analytics") / "migrations"
-    migrations = load_migrations(folder, "sqlite")
-    # Two readers: reports are rare, and each is one statement.
-    async with open_sqlite(path, analytics_queries("sqlite"), migrations, readers=2) as driver:
+    async with open_analytics_driver(path) as driver:
         yield SqlAnalytics(driver)
+
+
+@asynccontextmanager
+async def open_analytics_driver(path: Path) -> AsyncIterator[SqliteDriver]:
+    """The file itself, its schema brought up to date, with the queries of moving it as well."""
+    here = files("mediaconvert.backends.analytics")
+    migrations = load_migrations(here / "migrations", "sqlite")
+    queries = {
+        **analytics_queries("sqlite"),
+        **load_queries(here / "transfer_queries", "sqlite"),
+    }
+    # Two readers: reports are rare, and each is one statement.
+    async with open_sqlite(path, queries, migrations, readers=2) as driver:
+        yield driver

@@ -23,7 +23,7 @@ from mediaconvert.backends.sql.objects import SqlObjects
 from mediaconvert.backends.sql.outbox import SqlOutbox
 from mediaconvert.backends.sql.pipelines import SqlPipelines
 from mediaconvert.backends.sql.queue import SqlQueue
-from mediaconvert.backends.sql.sqlite import open_sqlite
+from mediaconvert.backends.sql.sqlite import SqliteDriver, open_sqlite
 from mediaconvert.backends.sql.uploads import SqlUploads
 from mediaconvert.backends.sql.users import SqlUsers
 from mediaconvert.ports.catalog import Catalog
@@ -56,12 +56,34 @@ async def open_sqlite_catalog(
 ) -> AsyncIterator[Catalog]:
     """The catalog in one SQLite file, made where there is none. The caller holds the data
     directory's lock (`lock.hold_lock`). Raises StartupError where the file cannot be used."""
-    queries = load_queries(_HERE / "queries", "sqlite")
-    migrations = load_migrations(_HERE / "migrations", "sqlite")
-    async with open_sqlite(
-        path, queries, migrations, readers=readers, deadline_seconds=deadline_seconds
+    async with open_sqlite_driver(
+        path, readers=readers, deadline_seconds=deadline_seconds
     ) as driver:
         yield sql_catalog(driver)
+
+
+@asynccontextmanager
+async def open_sqlite_driver(
+    path: Path, *, readers: int = 4, deadline_seconds: float = 5.0
+) -> AsyncIterator[SqliteDriver]:
+    """The same file, as `open_postgres_driver` opens the other kind of database."""
+    migrations = load_migrations(_HERE / "migrations", "sqlite")
+    async with open_sqlite(
+        path,
+        _catalog_queries("sqlite"),
+        migrations,
+        readers=readers,
+        deadline_seconds=deadline_seconds,
+    ) as driver:
+        yield driver
+
+
+def _catalog_queries(dialect: str) -> dict[str, str]:
+    """Those of the catalog, and those that move it to another database."""
+    return {
+        **load_queries(_HERE / "queries", dialect),
+        **load_queries(_HERE / "transfer_queries", dialect),
+    }
 
 
 @asynccontextmanager
@@ -76,7 +98,7 @@ async def open_postgres_driver(
     from mediaconvert.backends.sql.postgres_uri import parse_postgres_uri
 
     # Analytics without ClickHouse stand in the same database.
-    queries = {**analytics_queries("postgres"), **load_queries(_HERE / "queries", "postgres")}
+    queries = {**analytics_queries("postgres"), **_catalog_queries("postgres")}
     migrations = load_migrations(_HERE / "migrations", "postgres")
     address = parse_postgres_uri(url)
     async with open_postgres(
