@@ -216,6 +216,25 @@ async def test_what_is_published_during_an_outage_is_delivered_after_it_in_order
     assert received == [str(n) for n in range(500, MAX_WAITING + 500)]
 
 
+async def test_what_was_under_way_when_the_connection_died_is_sent_again(
+    own_redis: Redis,
+) -> None:
+    with open_proxy(own_redis.port) as proxy:
+        async with (
+            _process(own_redis.address) as listener,
+            listener.subscribe(Topic.JOB_READY) as subscription,
+            _process(f"127.0.0.1:{proxy.port}") as notices,
+        ):
+            await _well(notices)
+            # What goes into this connection from now on comes out nowhere.
+            proxy.forget()
+            for n in range(3):
+                await notices.publish(Notice(Topic.JOB_READY, str(n)))
+            with trio.fail_after(PATIENCE_SECONDS):
+                received = [(await subscription.receive()).value for _ in range(3)]
+    assert received == ["0", "1", "2"]
+
+
 async def test_a_subscriber_who_does_not_read_stops_nobody(own_redis: Redis) -> None:
     async with (
         _process(own_redis.address) as one,
