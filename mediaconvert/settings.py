@@ -121,7 +121,7 @@ class StorageSettings:
         None, "PEM file of the authority behind its certificate; default the well-known ones."
     )
     s3_part_bytes: int = setting(
-        16 << 20,
+        8 << 20,
         "Blobs above this size are stored in parts of it, of which an upload holds up to four in "
         "memory; of many uploads at once the parts are smaller.",
         unit="bytes",
