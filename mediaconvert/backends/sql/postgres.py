@@ -85,25 +85,25 @@ class PostgresDriver:
     """A Driver over one database; made by `open_postgres`."""
 
     def __init__(self, pool: PostgresPool, queries: Mapping[str, str]) -> None:
-        self._pool = pool
+        self.pool = pool
         self._queries = queries
 
     @property
     def version(self) -> str:
-        return self._pool.version
+        return self.pool.version
 
     async def write(self, body: Body[T], *, isolation: Isolation = Isolation.SERIALIZABLE) -> T:
         """As Driver.write. Waiting for a connection of the pool can be cancelled; from then on
         it is shielded, and ends at the deadline (twice it, with the wait) as Unavailable."""
         begin = _Begin.SERIALIZABLE if isolation is Isolation.SERIALIZABLE else _Begin.STATEMENT
-        return await self._pool.transact(body, begin, self._queries)
+        return await self.pool.transact(body, begin, self._queries)
 
     async def read(self, body: Body[T]) -> T:
         """As Driver.read: one snapshot, which no write waits for, nor waits for a write."""
-        return await self._pool.transact(body, _Begin.READ, self._queries)
+        return await self.pool.transact(body, _Begin.READ, self._queries)
 
     async def settle(self) -> None:
-        await self._pool.settle()
+        await self.pool.settle()
 
 
 class PostgresPool:
@@ -197,7 +197,7 @@ class PostgresPool:
                 failure = error
             finally:
                 self._put(session)
-            if await self._after_failure(session, failure, begin, attempts) is Verdict.COMMITTED:
+            if await self._after_failure(session, failure, attempts) is Verdict.COMMITTED:
                 return results[0]
 
     async def _take(self, attempts: _Attempts) -> Session:
@@ -228,7 +228,7 @@ class PostgresPool:
         return session
 
     async def _after_failure(
-        self, session: Session, error: Exception, begin: _Begin, attempts: _Attempts
+        self, session: Session, error: Exception, attempts: _Attempts
     ) -> Verdict:
         """ABORTED: nothing was changed, and it may run again. COMMITTED: it was done after all.
         Raises what whoever asked is told."""

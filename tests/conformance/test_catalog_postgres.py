@@ -1,0 +1,463 @@
+"""What PostgreSQL's driver adds to the catalog's contract: texts, locks, retries, deadlines,
+cancellations, and a pool that loses no connection."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import trio
+import trio.testing
+
+from mediaconvert.backends.sql.catalog import open_postgres_driver, sql_catalog
+from mediaconvert.backends.sql.driver import Connection, Isolation, UniqueViolation
+from mediaconvert.backends.sql.migrations import Migration
+from mediaconvert.backends.sql.postgres import PostgresDriver, open_postgres
+from mediaconvert.backends.sql.postgres_uri import parse_postgres_uri
+from mediaconvert.errors import InvalidRequest, StorageFull, Unavailable
+from mediaconvert.model import ListQuery
+from tests.conformance.worlds import World
+from tests.servers.postgres import Postgres
+
+QUERIES = {
+    "add": "insert into t values ($1, $2)",
+    "add_count": "insert into t values ($1, $2) returning k",
+    "all": "select * from t order by k",
+    "count": "select count(*) as n from t",
+    "counter_get": "select n from counter where name = $1",
+    "counter_set": "update counter set n = $2 where name = $1",
+    "counter_add": "update counter set n = n + $2 where name = $1",
+    "sleep": "select 1 as one from pg_sleep($1)",
+    "number": "select cast($1 as bigint) as n",
+    "text": "select cast($1 as text) as t",
+    "read_only": "set transaction read only",
+    "full": "do $$ begin raise exception using errcode = '53100'; end $$",
+    "settings": "select current_setting('statement_timeout') as statement, "
+    "current_setting('lock_timeout') as lock, "
+    "current_setting('idle_in_transaction_session_timeout') as idle",
+    "backend": "select pg_backend_pid() as pid",
+}
+SCHEMA = [
+    Migration(
+        1,
+        "t",
+        (
+            'create table t (k text collate "C" primary key, v text not null)',
+            'create table counter (name text collate "C" primary key, n bigint not null)',
+            "insert into counter values ('a', 0), ('b', 0)",
+        ),
+    )
+]
+
+
+@pytest.fixture
+def url(postgres: Postgres) -> Iterator[str]:
+    with postgres.database() as url:
+        yield url
+
+
+@pytest.fixture
+async def driver(url: str) -> AsyncIterator[PostgresDriver]:
+    async with open_postgres(parse_postgres_uri(url), QUERIES, SCHEMA, pool_size=5) as opened:
+        yield opened
+
+
+async def _add(driver: PostgresDriver, key: str, value: str = "") -> None:
+    async def body(conn: Connection) -> None:
+        await conn.execute("add", key, value)
+
+    await driver.write(body)
+
+
+async def _keys(driver: PostgresDriver) -> list[str]:
+    async def body(conn: Connection) -> list[str]:
+        return [row["k"] for row in await conn.fetch("all")]
+
+    return await driver.read(body)
+
+
+def _open_transactions(postgres: Postgres, url: str) -> int:
+    found = postgres.execute(
+        url,
+        "select count(*) from pg_stat_activity where datname = current_database() "
+        "and pid <> pg_backend_pid() and xact_start is not null",
+    )
+    return int(found)
+
+
+def _connections(postgres: Postgres, url: str) -> int:
+    found = postgres.execute(
+        url,
+        "select count(*) from pg_stat_activity where datname = current_database() "
+        "and pid <> pg_backend_pid()",
+    )
+    return int(found)
+
+
+# --- transactions ----------------------------------------------------------------------------
+
+
+async def test_what_a_body_raises_comes_out_and_nothing_happened(driver: PostgresDriver) -> None:
+    async def body(conn: Connection) -> None:
+        await conn.execute("add", "a", "")
+        raise LookupError("no")
+
+    with pytest.raises(LookupError, match="no"):
+        await driver.write(body)
+    assert await _keys(driver) == []
+
+
+async def test_a_value_that_exists_is_a_unique_violation(driver: PostgresDriver) -> None:
+    await _add(driver, "a")
+    with pytest.raises(UniqueViolation):
+        await _add(driver, "a")
+
+    async def many(conn: Connection) -> None:
+        await conn.execute_many("add", [("b", ""), ("b", "")])
+
+    with pytest.raises(UniqueViolation):
+        await driver.write(many)
+    assert await _keys(driver) == ["a"]
+
+
+async def test_a_body_that_goes_on_after_an_error_is_a_mistake_not_a_success(
+    driver: PostgresDriver,
+) -> None:
+    await _add(driver, "a")
+
+    async def body(conn: Connection) -> None:
+        try:
+            await conn.execute("add", "a", "")
+        except UniqueViolation:
+            return
+
+    with pytest.raises(RuntimeError, match="went on after an error"):
+        await driver.write(body)
+
+
+async def test_a_reader_cannot_write_and_sees_one_snapshot(driver: PostgresDriver) -> None:
+    async def write(conn: Connection) -> None:
+        await conn.execute("add", "a", "")
+
+    with pytest.raises(Unavailable, match="read-only"):
+        await driver.read(write)
+
+    seen: list[int] = []
+    looked, changed = trio.Event(), trio.Event()
+
+    async def read(conn: Connection) -> None:
+        seen.append((await conn.fetch_one("count"))["n"])
+        looked.set()
+        while not changed.is_set():
+            await conn.fetch("sleep", 0.01)
+        seen.append((await conn.fetch_one("count"))["n"])
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(driver.read, read)
+        await looked.wait()
+        await _add(driver, "a")
+        changed.set()
+    assert seen == [0, 0]
+
+
+async def test_rows_changed_are_counted(driver: PostgresDriver) -> None:
+    async def body(conn: Connection) -> tuple[int, int, int]:
+        return (
+            await conn.execute("add", "a", ""),
+            await conn.execute("counter_add", "a", 1),
+            await conn.execute("counter_add", "none", 1),
+        )
+
+    assert await driver.write(body) == (1, 1, 0)
+
+
+async def test_a_full_disk_is_said(driver: PostgresDriver) -> None:
+    async def body(conn: Connection) -> None:
+        await conn.execute("full")
+
+    with pytest.raises(StorageFull):
+        await driver.write(body)
+
+
+async def test_a_server_that_became_a_replica_is_said(driver: PostgresDriver) -> None:
+    async def body(conn: Connection) -> None:
+        await conn.execute("read_only")
+        await conn.execute("add", "a", "")
+
+    with pytest.raises(Unavailable, match="read-only replica"):
+        await driver.write(body)
+    await _add(driver, "a")
+
+
+async def test_statements_that_the_schema_has_changed_under_are_prepared_anew(
+    driver: PostgresDriver, postgres: Postgres, url: str
+) -> None:
+    await _add(driver, "a")
+    assert await _keys(driver) == ["a"]
+    postgres.execute(url, "alter table t add column more bigint")
+    assert await _keys(driver) == ["a"]
+
+
+async def test_the_server_has_bounds_of_its_own(driver: PostgresDriver) -> None:
+    async def body(conn: Connection) -> tuple[str, str, str]:
+        row = await conn.fetch_one("settings")
+        return (row["statement"], row["lock"], row["idle"])
+
+    assert await driver.read(body) == ("4500ms", "4s", "5s")
+    assert driver.version.startswith("PostgreSQL ")
+
+
+@pytest.mark.parametrize("parameters", ["", "?pgbouncer=true"])
+async def test_nothing_needs_to_stay_prepared(url: str, parameters: str) -> None:
+    address = parse_postgres_uri(url + parameters)
+    async with open_postgres(address, QUERIES, SCHEMA) as driver:
+        for key in ("a", "b"):
+            await _add(driver, key)
+        assert await _keys(driver) == ["a", "b"]
+
+
+# --- values ----------------------------------------------------------------------------------
+
+HARD = ["", "\x00", "\x00\x00", "\x00a", "\x01", "\x01\x02", "\x01\x03", "\x02", "a", "a\x00b", "é"]
+
+
+async def test_texts_that_postgresql_cannot_hold_come_back_as_they_were_and_in_order(
+    driver: PostgresDriver,
+) -> None:
+    for key in random.Random(1).sample(HARD, len(HARD)):
+        await _add(driver, key)
+    assert await _keys(driver) == sorted(HARD)
+
+    async def echo(conn: Connection) -> list[str]:
+        return [(await conn.fetch_one("text", text))["t"] for text in HARD]
+
+    assert await driver.read(echo) == HARD
+
+
+async def test_half_a_surrogate_pair_is_the_callers_mistake(driver: PostgresDriver) -> None:
+    with pytest.raises(InvalidRequest, match="surrogate"):
+        await _add(driver, "\ud800")
+
+    async def many(conn: Connection) -> None:
+        await conn.execute_many("add", [("a", ""), ("\udfff", "")])
+
+    with pytest.raises(InvalidRequest, match="surrogate"):
+        await driver.write(many)
+    assert await _keys(driver) == []
+
+
+async def test_numbers_that_no_row_can_have_are_the_greatest_there_are(
+    driver: PostgresDriver,
+) -> None:
+    async def body(conn: Connection) -> list[int]:
+        return [(await conn.fetch_one("number", n))["n"] for n in (1 << 70, -(1 << 70), 7)]
+
+    assert await driver.read(body) == [(1 << 63) - 1, -(1 << 63), 7]
+
+    async def many(conn: Connection) -> None:
+        await conn.execute_many("counter_set", [("a", 1 << 70), ("b", 1)])
+
+    await driver.write(many)
+
+
+async def test_keys_are_in_the_order_of_their_bytes_whatever_the_database_thinks(
+    postgres: Postgres, catalog_template: str
+) -> None:
+    keys = ["-", "A", "B", "Z", "_", "a", "a-b", "a/b", "aB", "ab", "z", "\x00z", "é", "中", "😀"]
+    with postgres.database(catalog_template) as url:
+        # To bytes 'B' comes first; to most people 'a' does.
+        assert postgres.sorts_bytewise or postgres.execute(url, "select 'a' < 'B'") == "t"
+        async with open_postgres_driver(url) as driver:
+            world = World(sql_catalog(driver), lambda _: [])
+            ref = await world.owner()
+            for key in random.Random(2).sample(keys, len(keys)):
+                await world.put(ref, key)
+            page = await world.catalog.objects.list(ref, ListQuery())
+            assert [item.key for item in page.objects] == sorted(keys)
+            found = await world.catalog.objects.list(ref, ListQuery(prefix="a", delimiter="B"))
+            assert found.common_prefixes == ("aB",)
+            assert [item.key for item in found.objects] == ["a", "a-b", "a/b", "ab"]
+
+
+# --- at once ---------------------------------------------------------------------------------
+
+
+async def test_of_forty_who_count_before_they_add_no_more_add_than_may(
+    driver: PostgresDriver,
+) -> None:
+    """Serializable: each sees the others, or runs again, or is told to come again."""
+    results: Counter[str] = Counter()
+
+    async def add(number: int) -> None:
+        async def body(conn: Connection) -> bool:
+            if (await conn.fetch_one("count"))["n"] >= 10:
+                return False
+            await conn.execute("add", str(number), "")
+            return True
+
+        while True:
+            try:
+                results["added" if await driver.write(body) else "refused"] += 1
+            except Unavailable:
+                results["again"] += 1
+            else:
+                return
+
+    async with trio.open_nursery() as nursery:
+        for number in range(40):
+            nursery.start_soon(add, number)
+    assert (results["added"], results["refused"]) == (10, 30)
+    assert len(await _keys(driver)) == 10
+
+
+async def test_two_who_wait_for_each_other_both_come_to_their_end(driver: PostgresDriver) -> None:
+    both = [trio.Event(), trio.Event()]
+    runs: Counter[str] = Counter()
+
+    async def cross(first: str, second: str, mine: int) -> None:
+        async def body(conn: Connection) -> None:
+            runs[first] += 1
+            await conn.execute("counter_add", first, 1)
+            both[mine].set()
+            while not both[1 - mine].is_set():
+                await conn.fetch("sleep", 0.01)
+            await conn.execute("counter_add", second, 1)
+
+        await driver.write(body, isolation=Isolation.STATEMENT)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(cross, "a", "b", 0)
+        nursery.start_soon(cross, "b", "a", 1)
+
+    async def read(conn: Connection) -> list[int]:
+        return [(await conn.fetch_one("counter_get", name))["n"] for name in ("a", "b")]
+
+    assert await driver.read(read) == [2, 2]
+    assert runs.total() == 3
+
+
+async def test_a_lock_that_is_never_given_is_given_up_for(url: str) -> None:
+    async with open_postgres(
+        parse_postgres_uri(url), QUERIES, SCHEMA, deadline_seconds=0.5
+    ) as driver:
+        locked = trio.Event()
+
+        async def hold(conn: Connection) -> None:
+            await conn.execute("counter_add", "a", 1)
+            locked.set()
+            await conn.fetch("sleep", 60.0)
+
+        async def want(conn: Connection) -> None:
+            await conn.execute("counter_add", "a", 1)
+
+        async def holder() -> None:
+            with pytest.raises(Unavailable, match="too long"):
+                await driver.write(hold)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(holder)
+            await locked.wait()
+            with pytest.raises(Unavailable, match="nothing was changed"):
+                await driver.write(want)
+
+
+async def test_more_than_the_pool_serves_are_told_to_come_again(url: str) -> None:
+    async with open_postgres(
+        parse_postgres_uri(url), QUERIES, SCHEMA, pool_size=2, deadline_seconds=2.0
+    ) as driver:
+
+        async def take(seconds: float) -> None:
+            async def body(conn: Connection) -> None:
+                await conn.fetch("sleep", seconds)
+
+            with contextlib.suppress(Unavailable):  # the longer ones are stopped
+                await driver.read(body)
+
+        async with trio.open_nursery() as nursery:
+            for seconds in (1.0, 1.0, 60.0, 60.0):
+                nursery.start_soon(take, seconds)
+                await trio.testing.wait_all_tasks_blocked()
+            with trio.move_on_after(0.1) as impatient:
+                await _add(driver, "cancelled")
+            assert impatient.cancelled_caught
+            with pytest.raises(Unavailable, match="overloaded"):
+                await _add(driver, "late")
+        await _add(driver, "after")
+        assert await _keys(driver) == ["after"]
+
+
+# --- cancellation ----------------------------------------------------------------------------
+
+
+async def test_a_write_that_has_begun_is_not_cancelled(driver: PostgresDriver) -> None:
+    begun = trio.Event()
+    answers: list[str] = []
+
+    async def slow(conn: Connection) -> str:
+        await conn.execute("add", "a", "")
+        begun.set()
+        await conn.fetch("sleep", 0.2)
+        return "done"
+
+    async def write() -> None:
+        answers.append(await driver.write(slow))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(write)
+        await begun.wait()
+        nursery.cancel_scope.cancel()
+    assert answers == ["done"]
+    assert await _keys(driver) == ["a"]
+
+
+async def test_after_hundreds_of_cancellations_the_pool_has_all_of_its_connections(
+    driver: PostgresDriver, postgres: Postgres, url: str
+) -> None:
+    chance = random.Random(3)
+    outcomes: Counter[str] = Counter()
+    written: set[str] = set()
+
+    async def one(number: int) -> None:
+        key = f"{number:06}"
+        is_write = chance.random() < 0.5
+
+        async def body(conn: Connection) -> None:
+            await conn.fetch_one("number", number)
+            if is_write:
+                await conn.execute("add", key, "")
+            await conn.fetch("sleep", chance.random() * 0.01)
+
+        with trio.move_on_after(chance.random() * 0.2) as scope:
+            await (driver.write if is_write else driver.read)(body)
+            outcomes["done"] += 1
+            if is_write:
+                written.add(key)
+        outcomes["cancelled"] += scope.cancelled_caught
+
+    # More at once than there are places, so that many are cancelled while they wait for one.
+    numbers = itertools.count()
+    while outcomes["cancelled"] < 400 or outcomes["done"] < 100:
+        async with trio.open_nursery() as nursery:
+            for number in itertools.islice(numbers, 60):
+                nursery.start_soon(one, number)
+    assert driver.pool.free_places == driver.pool.size == 5
+    assert len(driver.pool.idle) <= 5
+    assert all(session.is_usable for session in driver.pool.idle)
+    assert _open_transactions(postgres, url) == 0
+    assert _connections(postgres, url) == len(driver.pool.idle)
+    assert written == set(await _keys(driver))
+    # All of them at once still have their place, and none finds a transaction of another's.
+    pids: set[int] = set()
+
+    async def hold(conn: Connection) -> None:
+        pids.add((await conn.fetch_one("backend"))["pid"])
+        await conn.fetch("sleep", 0.2)
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(5):
+            nursery.start_soon(driver.read, hold)
+    assert len(pids) == 5
