@@ -38,6 +38,7 @@ async def examine(settings: Settings) -> tuple[Examined, ...]:
         ("database", True, settings.database.url, _database),
         ("storage", True, settings.storage.s3_endpoint, _storage),
         ("queue", False, settings.redis.url, _queue),
+        ("analytics", False, settings.analytics.clickhouse_dsn, _analytics),
     ]
     for name, is_required, address, ask in asked:
         if not address:
@@ -85,3 +86,16 @@ async def _queue(settings: Settings) -> str:
         )
     except LinkError as error:
         raise Unavailable(str(error)) from error
+
+
+async def _analytics(settings: Settings) -> str:
+    from mediaconvert.backends.analytics.clickhouse_address import parse_clickhouse_dsn
+    from mediaconvert.backends.analytics.clickhouse_link import ClickHouseLink
+
+    address = parse_clickhouse_dsn(settings.analytics.clickhouse_dsn)
+    # Nothing to prepare: the first start makes database and tables.
+    link = ClickHouseLink(address, lambda client: None, threads=1)
+    try:
+        return f"ClickHouse {await link.run(lambda client: client.server_version)}"
+    finally:
+        await link.close()

@@ -15,6 +15,7 @@ import pytest
 
 from tests.program import PHOTO, ROOT, Person, clean_environment, run_program, wait_until
 from tests.servers import seaweedfs as store
+from tests.servers.clickhouse import ClickHouse
 from tests.servers.postgres import Postgres
 from tests.servers.process import free_port
 from tests.servers.proxy import Proxy, open_proxy
@@ -106,18 +107,46 @@ def test_lost_while_running_it_is_a_row_and_comes_back_by_itself(
         assert not [line for line in program.log if line["level"] == "raw"]
 
 
+def test_without_clickhouse_it_starts_and_says_so_until_it_is_there(
+    tmp_path: Path, clickhouse: ClickHouse
+) -> None:
+    def analytics_are(status: str) -> bool:
+        ready = rows(program.url)
+        return bool(ready["status"] == "ready" and ready["analytics"]["status"] == status)
+
+    with open_proxy(clickhouse.port) as proxy, clickhouse.database() as name:
+        proxy.refuse()
+        environment = {"CLICKHOUSE_DSN": clickhouse.dsn(name, port=proxy.port)}
+        with run_program(tmp_path, environment=environment) as program:
+            assert analytics_are("degraded")
+            assert f"127.0.0.1:{proxy.port}" in rows(program.url)["analytics"]["detail"]
+            proxy.open()
+            wait_until(lambda: analytics_are("ok"), "it is found")
+            assert rows(program.url)["analytics"]["version"].startswith("ClickHouse ")
+            proxy.refuse()
+            wait_until(lambda: analytics_are("degraded"), "its loss is told")
+            assert program.terminate() == 0
+
+
 def test_doctor_shows_the_version_of_each_server_and_changes_nothing(
-    tmp_path: Path, postgres: Postgres, seaweedfs: SeaweedFS, redis_server: Redis
+    tmp_path: Path,
+    postgres: Postgres,
+    seaweedfs: SeaweedFS,
+    redis_server: Redis,
+    clickhouse: ClickHouse,
 ) -> None:
     name = postgres.create_database()
     environment = database_at(postgres.port, name) | store_at(seaweedfs.port)
     environment["REDIS_URL"] = redis_server.address
+    environment["CLICKHOUSE_DSN"] = clickhouse.dsn("not_made_yet")
     done = command(tmp_path, "doctor", environment=environment)
     said = {line.split()[1]: line for line in done.stdout.splitlines() if line.startswith("ok")}
     assert done.returncode == 0, done.stdout + done.stderr
     assert "PostgreSQL 18." in said["database"] and "empty" in said["database"]
     assert "is made at the first start" in said["storage"]
     assert "Redis 6.2" in said["queue"]
+    assert "ClickHouse " in said["analytics"]
+    assert "not_made_yet" not in clickhouse.execute("show databases")
     assert "hunter2" not in done.stdout
     tables = "select count(*) from information_schema.tables where table_schema = 'public'"
     assert postgres.execute(name, tables) == "0"
@@ -126,7 +155,9 @@ def test_doctor_shows_the_version_of_each_server_and_changes_nothing(
 
 def test_doctor_says_what_is_wrong_with_each_server(tmp_path: Path) -> None:
     port = free_port()
-    environment = database_at(port) | store_at(port) | {"REDIS_URL": f"127.0.0.1:{port}"}
+    nowhere = f"127.0.0.1:{port}"
+    environment = database_at(port) | store_at(port)
+    environment |= {"REDIS_URL": nowhere, "CLICKHOUSE_DSN": nowhere}
     done = command(tmp_path, "doctor", environment=environment)
     said = {line.split()[1]: line for line in done.stdout.splitlines() if line[:4].strip()}
     assert done.returncode == 1
@@ -134,6 +165,7 @@ def test_doctor_says_what_is_wrong_with_each_server(tmp_path: Path) -> None:
     assert said["database"].startswith("FAIL") and f"127.0.0.1:{port}" in said["database"]
     assert said["storage"].startswith("FAIL") and f"127.0.0.1:{port}" in said["storage"]
     assert said["queue"].startswith("warn") and "connection refused" in said["queue"]
+    assert said["analytics"].startswith("warn") and nowhere in said["analytics"]
 
 
 def test_doctor_fails_for_a_setting_that_cannot_be_read(tmp_path: Path) -> None:

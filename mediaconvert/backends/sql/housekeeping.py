@@ -102,7 +102,8 @@ class SqlHousekeeping:
             version: int = (await conn.fetch_one("schema_applied"))["version"]
             return version
 
-        applied = await self._driver.write(body)
+        # One row for all nodes: as serializable ones, checks would disturb each other.
+        applied = await self._driver.write(body, isolation=Isolation.STATEMENT)
         if applied > self._newest_schema:
             raise Unavailable(
                 f"the database has been given schema version {applied}, this process knows only "
