@@ -2,4 +2,7 @@
 
 The programs come as wheels among the development dependencies. Each server is a process with
 a folder of its own; a test may stop, suspend, kill and restart its own copy.
+
+MEDIACONVERT_TEST_REDIS=host:port (or a redis:// URL) runs the tests that need a well Redis on that
+one, of any version from 6.2 on; each test is an installation of its own there, and keeps nothing.
 """
