@@ -63,7 +63,8 @@ class BlobStore(Protocol):
 
     def older_than(self, seconds: float) -> AsyncIterator[list[BlobId]]:
         """Names of sealed blobs last written more than `seconds` ago, in batches of at most
-        1,000, for the sweep of orphans. Also removes abandoned staged files of that age."""
+        1,000, for the sweep of orphans. Also removes what dead processes left of unsealed
+        blobs, where it can be told from what a living one is writing."""
 
     async def check(self) -> str:
         """What the store is, with its version where it tells. Raises Unavailable with the

@@ -28,34 +28,34 @@ MIB = 1 << 20
 Opened = AbstractAsyncContextManager[BlobStore]
 
 
-def _directory(_request: pytest.FixtureRequest, tmp_path: Path) -> Opened:
+def _directory(_request: pytest.FixtureRequest, tmp_path: Path, _prefix: str) -> Opened:
     return open_directory_blobs(tmp_path / "store", min_free_bytes=0)
 
 
-def _seaweedfs(request: pytest.FixtureRequest, _tmp_path: Path) -> Opened:
+def _seaweedfs(request: pytest.FixtureRequest, _tmp_path: Path, prefix: str) -> Opened:
     server: SeaweedFS = request.getfixturevalue("seaweedfs")
-    return _s3(server.endpoint, seaweedfs.ACCESS_KEY, seaweedfs.SECRET_KEY)
+    return _s3(server.endpoint, seaweedfs.ACCESS_KEY, seaweedfs.SECRET_KEY, prefix)
 
 
-def _rclone(request: pytest.FixtureRequest, _tmp_path: Path) -> Opened:
+def _rclone(request: pytest.FixtureRequest, _tmp_path: Path, prefix: str) -> Opened:
     server: Rclone = request.getfixturevalue("rclone_server")
-    return _s3(server.endpoint, rclone.ACCESS_KEY, rclone.SECRET_KEY)
+    return _s3(server.endpoint, rclone.ACCESS_KEY, rclone.SECRET_KEY, prefix)
 
 
-def _s3(endpoint: str, access_key: str, secret_key: str) -> Opened:
+def _s3(endpoint: str, access_key: str, secret_key: str, prefix: str) -> Opened:
     """One bucket for all tests, of which each has a prefix of its own."""
     settings = StorageSettings(
         s3_endpoint=endpoint,
         s3_access_key=access_key,
         s3_secret_key=secret_key,
         s3_bucket="conformance",
-        s3_prefix=f"test-{secrets.token_hex(8)}/",
+        s3_prefix=prefix,
         s3_part_bytes=5 * MIB,
     )
     return open_s3_blobs(settings, transfers=32)
 
 
-STORES: dict[str, Callable[[pytest.FixtureRequest, Path], Opened]] = {
+STORES: dict[str, Callable[[pytest.FixtureRequest, Path, str], Opened]] = {
     "directory": _directory,
     "seaweedfs": _seaweedfs,
     "rclone": _rclone,
@@ -72,7 +72,8 @@ def rclone_server(servers_folder: Path) -> Iterator[Rclone]:
 
 @pytest.fixture(params=STORES)
 async def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[BlobStore]:
-    async with STORES[request.param](request, tmp_path) as store:
+    prefix = f"test-{secrets.token_hex(8)}/"
+    async with STORES[request.param](request, tmp_path, prefix) as store:
         yield store
 
 
@@ -455,3 +456,57 @@ async def test_one_whole_local_blob_is_linked_not_copied(tmp_path: Path) -> None
         blob_id = await blobs.adopt(tmp_path / "output")
         await blobs.materialize(whole(blob_id, 6), tmp_path / "input")
         assert (tmp_path / "input").stat().st_ino == (tmp_path / "output").stat().st_ino
+
+
+# --- several processes on one store: a shared folder, one bucket ---------------------------------
+
+
+@pytest.fixture(params=STORES)
+async def two(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> AsyncIterator[tuple[BlobStore, BlobStore]]:
+    """The same store, opened by two nodes."""
+    prefix = f"two-{secrets.token_hex(8)}/"
+    opened = [STORES[request.param](request, tmp_path, prefix) for _ in range(2)]
+    async with opened[0] as first, opened[1] as second:
+        yield first, second
+
+
+async def test_what_one_node_seals_the_other_reads_and_deletes(
+    two: tuple[BlobStore, BlobStore], tmp_path: Path
+) -> None:
+    first, second = two
+    data = os.urandom(2 * MIB)
+    (tmp_path / "output").write_bytes(data)
+    for blob_id in (await put(first, data), await first.adopt(tmp_path / "output")):
+        assert await read(second, whole(blob_id, len(data))) == data
+        await second.materialize(whole(blob_id, len(data)), tmp_path / f"input-{blob_id}")
+        assert (tmp_path / f"input-{blob_id}").read_bytes() == data
+        await second.delete([blob_id])
+        with pytest.raises(Unavailable):
+            await read(first, whole(blob_id, len(data)))
+
+
+async def test_one_nodes_sweep_spares_what_the_other_is_writing(
+    two: tuple[BlobStore, BlobStore],
+) -> None:
+    first, second = two
+    data = os.urandom(12 * MIB)
+    async with first.stage() as writer:
+        for at in range(0, len(data), MIB):
+            await writer.write(data[at : at + MIB])
+            assert await stored(second) == set()
+        await writer.seal()
+    assert await stored(second) == {writer.blob_id}
+    assert await read(second, whole(writer.blob_id, len(data))) == data
+
+
+async def test_both_nodes_may_delete_the_same_blobs_at_once(
+    two: tuple[BlobStore, BlobStore],
+) -> None:
+    first, second = two
+    blob_ids = [await put(first, b"x") for _ in range(20)]
+    async with trio.open_nursery() as nursery:
+        for node in (first, second):
+            nursery.start_soon(node.delete, blob_ids)
+    assert await stored(first) == await stored(second) == set()

@@ -1,8 +1,9 @@
 """The blob store in a folder: durable, immutable files under random names.
 
-Implements ports.blobs.BlobStore. No name that a client chose ever comes near a path. The
-folder belongs to one process (its owner holds the data directory's lock): a blob that is
-deleted while somebody here reads it is unlinked when the last reader has left.
+Implements ports.blobs.BlobStore. No name that a client chose ever comes near a path. Several
+processes, on several machines where the folder is a shared one, may use it at once, as one
+user: names are random, and sealing is one rename or link. Only this object's own readers keep
+a deleted blob; those of others rely on `storage.garbage_minutes` (NFS takes even open files).
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ _Args = TypeVarTuple("_Args")
 _Result = TypeVar("_Result")
 
 SWEEP_BATCH = 1000
+STAGED_SECONDS = 86_400.0
+"""Staged files may be another process's, whose slow client writes a piece now and then."""
 # A disk that hangs holds these threads and none of the process's others.
 IO_THREADS = 32
 
@@ -155,7 +158,8 @@ class DirectoryBlobs:
             await self.run(self._unlink, blob_ids[start : start + SWEEP_BATCH])
 
     def older_than(self, seconds: float) -> AsyncIterator[list[BlobId]]:
-        return _Sweep(self, time.time() - seconds)
+        now = time.time()
+        return _Sweep(self, now - seconds, staged_before=now - max(seconds, STAGED_SECONDS))
 
     async def check(self) -> str:
         await self.run(self._probe)
@@ -200,9 +204,10 @@ class DirectoryBlobs:
 class _Sweep:
     """Iterates over batches of old blobs' names; not a generator, for it may be left early."""
 
-    def __init__(self, blobs: DirectoryBlobs, moment: float) -> None:
+    def __init__(self, blobs: DirectoryBlobs, moment: float, *, staged_before: float) -> None:
         self._blobs = blobs
         self._moment = moment
+        self._staged_before = staged_before
         self._folders = iter(blobs.layout.fan_out)
         self._batch: list[BlobId] = []
         self._started = False
@@ -213,7 +218,7 @@ class _Sweep:
     async def __anext__(self) -> list[BlobId]:
         if not self._started:
             self._started = True
-            await self._blobs.run(self._blobs.sweep_staging, self._moment)
+            await self._blobs.run(self._blobs.sweep_staging, self._staged_before)
         while len(self._batch) < SWEEP_BATCH and (folder := next(self._folders, None)):
             names = await self._blobs.run(_names_older_than, folder, self._moment)
             self._batch.extend(BlobId(name) for name in names if files.is_blob_id(name))

@@ -27,6 +27,7 @@ _ID = re.compile(r"[0-9a-f]{32}")
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 # What link(2) answers where it cannot work: another file system, one without links, too many.
 _CANNOT_LINK = frozenset({errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.EACCES})
+_CANNOT_SYNC_FOLDER = frozenset({errno.EINVAL, errno.EBADF})  # fsync(2) on a folder, by system
 _CANNOT_COPY_RANGE = frozenset({errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 
 
@@ -80,6 +81,10 @@ def sync_folder(folder: Path) -> None:
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
+    except OSError as error:
+        # Some network file systems have no such thing for folders; the server's is the word.
+        if error.errno not in _CANNOT_SYNC_FOLDER:
+            raise
     finally:
         os.close(fd)
 
