@@ -18,6 +18,7 @@ import trio
 from mediaconvert.backends.analytics.clickhouse_address import parse_clickhouse_dsn
 from mediaconvert.backends.analytics.sql import SqlAnalytics
 from mediaconvert.backends.analytics.sqlite import open_sqlite_analytics
+from mediaconvert.backends.blob_identity import verify_blob_store
 from mediaconvert.backends.blobs.directory import open_directory_blobs
 from mediaconvert.backends.notices.memory import MemoryNotices
 from mediaconvert.backends.notices.redis_address import parse_address
@@ -69,6 +70,8 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
             )
         analytics = await _open_analytics(stack, settings, database)
         blobs = await _open_blobs(stack, settings)
+        if not database.is_embedded:
+            await verify_blob_store(database.catalog.housekeeping, blobs)
         notices = await _open_notices(stack, settings, database)
         await trio.lowlevel.checkpoint()
         yield Backends(

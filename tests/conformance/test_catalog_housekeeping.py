@@ -131,3 +131,9 @@ async def test_recovery_tells_the_analytics(world: World) -> None:
     told = await world.told()
     assert told[-2].payload["message"] == "The service was restarted."
     assert told[-1].payload["status"] == "pending"
+
+
+async def test_the_blob_that_nodes_recognise_their_store_by_is_no_orphan(world: World) -> None:
+    marker, orphan = blob(), blob()
+    await world.catalog.housekeeping.meta("blob_store_marker", marker)
+    assert await world.catalog.housekeeping.unknown_blobs([marker, orphan]) == (orphan,)

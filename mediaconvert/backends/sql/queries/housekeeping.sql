@@ -22,13 +22,15 @@ delete from garbage where blob_id = $1;
 select b.value as blob_id from json_array_elements_text(cast($1 as json)) b
 where not exists (select 1 from object_segments o where o.blob_id = b.value)
   and not exists (select 1 from part_segments p where p.blob_id = b.value)
-  and not exists (select 1 from garbage g where g.blob_id = b.value);
+  and not exists (select 1 from garbage g where g.blob_id = b.value)
+  and not exists (select 1 from meta where name = 'blob_store_marker' and value = b.value);
 
 -- name: blobs_unknown [sqlite]
 select b.value as blob_id from json_each($1) b
 where not exists (select 1 from object_segments o where o.blob_id = b.value)
   and not exists (select 1 from part_segments p where p.blob_id = b.value)
-  and not exists (select 1 from garbage g where g.blob_id = b.value);
+  and not exists (select 1 from garbage g where g.blob_id = b.value)
+  and not exists (select 1 from meta where name = 'blob_store_marker' and value = b.value);
 
 -- name: blob_referenced
 select 1 as found
