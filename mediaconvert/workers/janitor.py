@@ -32,7 +32,9 @@ SWEEP_SHARE = 0.1
 """Of a lease: how often dead ones are looked for. With 15 s a job whose worker was killed is
 back in the queue 16.5 s later at most, and the promise is 20."""
 MERCY_SHARE = 1 / 3
-"""Of a lease: for workers to be heard again after an outage; they try once a second."""
+"""Of a lease: for workers to be heard again after an outage. They try once a second, so it is
+never less than MERCY_SECONDS."""
+MERCY_SECONDS = 3.0
 PAUSE_SECONDS = 0.1
 """Between two batches: at most 5,000 deletions a second, the rest of the disk is for users."""
 
@@ -160,7 +162,8 @@ class Janitor:
         the machine), all leases may have run out while all workers live: they are given time
         to renew them, or to give their jobs back, before anybody is taken for dead."""
         lease_seconds = self._settings.workers.lease_seconds
-        every, mercy = lease_seconds * SWEEP_SHARE, lease_seconds * MERCY_SHARE
+        every = lease_seconds * SWEEP_SHARE
+        mercy = max(lease_seconds * MERCY_SHARE, MERCY_SECONDS)
         reachable_since = last = trio.current_time()
         while True:
             await trio.sleep(every)

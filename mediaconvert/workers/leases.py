@@ -51,6 +51,8 @@ class HeldJob:
         self.scope = trio.CancelScope(deadline=deadline)
         self.is_process_ending = False
         """Whoever stops the process may be stopping its children by the same signal."""
+        self.is_given_back = False
+        """After UNRENEWED: the catalog was asked to put it back."""
         self._stopped: Stop | None = None
         self._held_since = trio.current_time()
 
@@ -66,6 +68,10 @@ class HeldJob:
         if self._stopped is None and self.scope.cancel_called:
             self._stopped = Stop.UNRENEWED
         return self._stopped
+
+    @property
+    def waits_to_be_given_back(self) -> bool:
+        return self.stopped is Stop.UNRENEWED and not self.is_given_back
 
     def age_seconds(self) -> float:
         """How long ago the job was made, give or take a transaction: by the catalog's clock up
@@ -84,8 +90,8 @@ class LeaseKeeper:
         # Two renewals may fail before a job is stopped, whatever the settings say.
         self._renew_seconds = min(settings.renew_seconds, settings.lease_seconds / 3)
         self._held: list[HeldJob] = []
-        self._unrenewed: list[Lease] = []
-        """Of attempts that are over. At most one a slot: without the catalog none is claimed."""
+        self._left: list[HeldJob] = []
+        """Over, and not given back yet. At most one a slot: without the catalog none is claimed."""
         self._is_process_ending = False
         self._stop_all: Stop | None = None
         self._canceled: deque[JobId] = deque(maxlen=REMEMBERED_CANCELS)
@@ -111,8 +117,8 @@ class LeaseKeeper:
             yield held
         finally:
             self._held.remove(held)
-            if held.stopped is Stop.UNRENEWED:
-                self._unrenewed.append(held.lease)
+            if held.waits_to_be_given_back:
+                self._left.append(held)
 
     def cancel(self, job_id: JobId) -> None:
         """Stop the job if it runs here."""
@@ -137,7 +143,7 @@ class LeaseKeeper:
         """Renew until cancelled."""
         is_away = False
         while True:
-            is_urgent = is_away or self._unrenewed
+            is_urgent = is_away or self._unrenewed()
             await trio.sleep(
                 min(RETRY_SECONDS, self._renew_seconds) if is_urgent else self._renew_seconds
             )
@@ -153,19 +159,24 @@ class LeaseKeeper:
                     log.info("leases are being renewed again")
                 is_away = False
 
+    def _unrenewed(self) -> list[HeldJob]:
+        return [held for held in (*self._left, *self._held) if held.waits_to_be_given_back]
+
     async def _give_back(self) -> None:
         """Release what was stopped for want of a renewal, so that it is not taken for the job
         of a dead worker when its lease runs out. Refused where that has happened."""
-        while self._unrenewed:
-            lease = self._unrenewed[0]
-            is_released = await self._queue.release(lease, "its lease could not be renewed in time")
-            del self._unrenewed[0]
+        for held in self._unrenewed():
+            is_released = await self._queue.release(
+                held.lease, "its lease could not be renewed in time"
+            )
+            held.is_given_back = True
             log.info(
                 "gave back a job whose lease could not be renewed"
                 if is_released
                 else "a job whose lease could not be renewed is no longer ours",
-                extra={"fields": {"job": lease.job_id}},
+                extra={"fields": {"job": held.job.id}},
             )
+        self._left.clear()
 
     async def _renew(self) -> None:
         # A job that is being put back still needs its lease; a lost one has none.

@@ -75,6 +75,9 @@ class Pool:
             async with trio.open_nursery() as around:
                 around.start_soon(self._keeper.run)
                 await around.start(self._listen)
+                # Jobs in the catalog name their worker by this id.
+                fields = {"worker": self.worker_id, "slots": self.slots}
+                log.info("working", extra={"fields": fields})
                 task_status.started()
                 async with trio.open_nursery() as jobs:
                     await self._claim_until_drained(jobs)
