@@ -24,10 +24,10 @@ log = logging.getLogger("mediaconvert.analytics.flusher")
 
 BATCH = 5000
 """Events at once. Some 3 MiB of JSON, so that a backlog costs memory for one batch only."""
-LEASE_SECONDS = 60.0
+LEASE_SECONDS = 30.0
 """How long a batch belongs to a flusher that is not heard of any more."""
-SEND_SECONDS = 40.0
-"""From opening a batch to the store's answer: well below the lease, so that what is sent late
+_SENDING_SHARE = 2 / 3
+"""Of the lease, from opening a batch to the store's answer: what would be sent later than that
 is not sent at all."""
 MAX_BACKOFF_SECONDS = 10.0
 LAST_FLUSH_SECONDS = 2.0
@@ -45,6 +45,7 @@ class Flusher:
         settings: AnalyticsSettings,
         *,
         is_alone: bool = False,
+        lease_seconds: float = LEASE_SECONDS,
     ) -> None:
         """`is_alone`: no other process has this outbox, so a batch that an earlier process
         left open need not be waited for."""
@@ -52,7 +53,8 @@ class Flusher:
         self._store = store
         self._flush_seconds = settings.flush_seconds
         self._keep = settings.max_waiting_events
-        self._lease_seconds = 0.0 if is_alone else LEASE_SECONDS
+        self._lease_seconds = 0.0 if is_alone else lease_seconds
+        self._send_seconds = lease_seconds * _SENDING_SHARE
         self._holder = secrets.token_hex(8)
         self._failures = 0
         # Not before it has answered once: so it is asked at start, also when nothing waits.
@@ -84,7 +86,7 @@ class Flusher:
         while True:
             # From before the batch is ours: a process that was suspended since then lets go of
             # it here, for by now it may be another's.
-            deadline = trio.current_time() + SEND_SECONDS
+            deadline = trio.current_time() + self._send_seconds
             batch = await self._outbox.open_batch(self._holder, BATCH, self._lease_seconds)
             if batch is None:
                 return sent
@@ -99,7 +101,7 @@ class Flusher:
         with trio.CancelScope(deadline=deadline):
             await self._store.record(batch)
             return
-        raise Unavailable(f"the analytics store took longer than {SEND_SECONDS:g} s")
+        raise Unavailable(f"the analytics store took longer than {self._send_seconds:g} s")
 
     def _wait_seconds(self) -> float:
         # 2^10 is past any ceiling; the bound keeps the power small.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import secrets
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,6 @@ from mediaconvert import events
 from mediaconvert.events import JobFacts
 from mediaconvert.model import (
     EventBatch,
-    JobId,
     JobStatus,
     OutboxEvent,
     PipelineId,
@@ -31,13 +29,19 @@ from mediaconvert.ports.analytics import (
     TimelinePoint,
 )
 from tests.conformance.stores import STORES, Place
+from tests.conformance.told import (
+    ANN,
+    BOB,
+    MIDNIGHT_US,
+    TABLES,
+    batch_of,
+    everything,
+    facts_of,
+    metrics,
+)
 from tests.conformance.worlds import World, lease, new_object, outcome
 
-TABLES = ("job_metrics", "job_status_history_analytics", "pipeline_execution_logs")
-ANN, BOB = UserId(1), UserId(2)
 HOUR_US = 3_600_000_000
-# 2024-01-01T00:00:00Z, the start of an hour and of a day.
-MIDNIGHT_US = 1_704_067_200_000_000
 
 
 @pytest.fixture(params=STORES)
@@ -51,46 +55,8 @@ def store(place: Place) -> AnalyticsStore:
     return place.store
 
 
-def _facts(
-    job_id: int,
-    status: JobStatus,
-    *,
-    user_id: UserId = ANN,
-    created_us: int = MIDNIGHT_US,
-    took_ms: int = 1000,
-    input_bytes: int = 100,
-    pipeline: tuple[int, str] = (1, "small"),
-) -> JobFacts:
-    started = None if status is JobStatus.PENDING else created_us + 500
-    return JobFacts(
-        job_id=JobId(job_id),
-        user_id=user_id,
-        pipeline_id=PipelineId(pipeline[0]),
-        pipeline_name=pipeline[1],
-        content_type="video/mp4",
-        input_bytes=input_bytes,
-        output_bytes=0,
-        status=status,
-        attempt=1,
-        error=None,
-        error_code=None,
-        created_at_us=created_us,
-        started_at_us=started,
-        finished_at_us=created_us + 500 + took_ms * 1000 if status.has_ended else None,
-    )
-
-
-def _metrics(event_id: int, facts: JobFacts) -> OutboxEvent:
-    return OutboxEvent(event_id, events.JOB_METRICS, events.job_metrics(facts))
-
-
-def _batch(*told: OutboxEvent, token: str = "") -> EventBatch:
-    """With a token of its own unless told."""
-    return EventBatch(token or secrets.token_hex(8), tuple(sorted(told, key=lambda e: e.id)))
-
-
-async def _record(store: AnalyticsStore, *facts: JobFacts) -> None:
-    await store.record(_batch(*(_metrics(number + 1, each) for number, each in enumerate(facts))))
+async def _record(store: AnalyticsStore, *jobs: JobFacts) -> None:
+    await store.record(batch_of(*(metrics(number + 1, each) for number, each in enumerate(jobs))))
 
 
 async def test_reports_of_nothing_are_empty(store: AnalyticsStore) -> None:
@@ -99,19 +65,19 @@ async def test_reports_of_nothing_are_empty(store: AnalyticsStore) -> None:
     assert await store.pipeline_stats(ANN, 0) == ()
     assert await store.job_percentiles(ANN, 0) == JobPercentiles(0, 0, 0, 0, 0)
     assert await store.operation_stats(ANN, 0) == ()
-    await store.record(_batch())
+    await store.record(batch_of())
     await store.check()
 
 
 async def test_job_stats_count_by_status(store: AnalyticsStore) -> None:
     await _record(
         store,
-        _facts(1, JobStatus.COMPLETED, took_ms=1000, input_bytes=100),
-        _facts(2, JobStatus.COMPLETED, took_ms=2000, input_bytes=50),
-        _facts(3, JobStatus.FAILED, took_ms=9000),
-        _facts(4, JobStatus.PENDING),
-        _facts(5, JobStatus.PROCESSING),
-        _facts(6, JobStatus.CANCELED),
+        facts_of(1, JobStatus.COMPLETED, took_ms=1000, input_bytes=100),
+        facts_of(2, JobStatus.COMPLETED, took_ms=2000, input_bytes=50),
+        facts_of(3, JobStatus.FAILED, took_ms=9000),
+        facts_of(4, JobStatus.PENDING),
+        facts_of(5, JobStatus.PROCESSING),
+        facts_of(6, JobStatus.CANCELED),
     )
     stats = await store.job_stats(ANN, 0)
     assert (stats.total_jobs, stats.completed_jobs, stats.failed_jobs) == (6, 2, 1)
@@ -125,32 +91,18 @@ async def test_the_newest_snapshot_of_a_job_counts_whatever_the_order(
     store: AnalyticsStore,
 ) -> None:
     snapshots = [
-        _metrics(number, _facts(1, status))
+        metrics(number, facts_of(1, status))
         for number, status in enumerate(
             (JobStatus.PENDING, JobStatus.PROCESSING, JobStatus.COMPLETED), start=1
         )
     ]
     random.Random(3).shuffle(snapshots)
-    await store.record(_batch(snapshots[0]))
-    await store.record(_batch(*snapshots[1:]))
+    await store.record(batch_of(snapshots[0]))
+    await store.record(batch_of(*snapshots[1:]))
     assert (await store.job_stats(ANN, 0)).completed_jobs == 1
-    await store.record(_batch(_metrics(4, _facts(1, JobStatus.PENDING))))
+    await store.record(batch_of(metrics(4, facts_of(1, JobStatus.PENDING))))
     assert (await store.job_stats(ANN, 0)).pending_jobs == 1
     assert (await store.job_stats(ANN, 0)).total_jobs == 1
-
-
-def _everything(first_id: int, job_id: int, created_us: int = MIDNIGHT_US) -> list[OutboxEvent]:
-    """One event of each kind."""
-    facts = _facts(job_id, JobStatus.COMPLETED, created_us=created_us)
-    change = events.status_change(
-        facts, JobStatus.PROCESSING, TriggeredBy.WORKER, "Done.", created_us
-    )
-    (step,) = events.executed_steps(facts, [{"id": "a", "operation": "resize"}], created_us)
-    return [
-        _metrics(first_id, facts),
-        OutboxEvent(first_id + 1, events.STATUS_HISTORY, change),
-        OutboxEvent(first_id + 2, events.PIPELINE_EXECUTION, step),
-    ]
 
 
 def _ids(place: Place) -> list[int]:
@@ -159,9 +111,9 @@ def _ids(place: Place) -> list[int]:
 
 
 async def test_what_is_recorded_again_changes_nothing(place: Place) -> None:
-    other = _batch(*_everything(4, 2))
+    other = batch_of(*everything(4, 2))
     # Of two months: to ClickHouse two blocks.
-    batch = _batch(*_everything(1, 1), *_everything(7, 3, MIDNIGHT_US - 1))
+    batch = batch_of(*everything(1, 1), *everything(7, 3, MIDNIGHT_US - 1))
     await place.store.record(batch)
     before = await place.store.job_stats(ANN, 0)
     await place.store.record(other)
@@ -172,7 +124,7 @@ async def test_what_is_recorded_again_changes_nothing(place: Place) -> None:
 
 
 async def test_batches_that_arrive_at_once_are_stored_once(place: Place) -> None:
-    batch = _batch(*(event for n in range(50) for event in _everything(1 + n * 3, n)))
+    batch = batch_of(*(event for n in range(50) for event in everything(1 + n * 3, n)))
     async with trio.open_nursery() as nursery:
         for _ in range(4):
             nursery.start_soon(place.store.record, batch)
@@ -180,7 +132,7 @@ async def test_batches_that_arrive_at_once_are_stored_once(place: Place) -> None
 
 
 async def test_a_delivery_that_is_cancelled_and_repeated_is_stored_once(place: Place) -> None:
-    batch = _batch(*(event for n in range(50) for event in _everything(1 + n * 3, n)))
+    batch = batch_of(*(event for n in range(50) for event in everything(1 + n * 3, n)))
     for checkpoints in range(12):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(place.store.record, batch)
@@ -193,7 +145,7 @@ async def test_a_delivery_that_is_cancelled_and_repeated_is_stored_once(place: P
 
 async def test_every_column_arrives_as_it_was_told(place: Place) -> None:
     facts = replace(
-        _facts(7, JobStatus.FAILED, input_bytes=1 << 53, pipeline=(9, "größe\t'; --")),
+        facts_of(7, JobStatus.FAILED, input_bytes=1 << 53, pipeline=(9, "größe\t'; --")),
         output_bytes=5,
         attempt=3,
         error="the tool said:\tü \U0001f3ac\n\\",
@@ -209,11 +161,11 @@ async def test_every_column_arrives_as_it_was_told(place: Place) -> None:
         MIDNIGHT_US + 2,
     )
     told = [
-        _metrics(1, facts),
+        metrics(1, facts),
         OutboxEvent(2, events.STATUS_HISTORY, change),
         *(OutboxEvent(3 + n, events.PIPELINE_EXECUTION, step) for n, step in enumerate(steps)),
     ]
-    await place.store.record(_batch(*told))
+    await place.store.record(batch_of(*told))
     for table, kind in zip(TABLES, events.COLUMNS, strict=True):
         found = place.tables.rows(table, ["event_id", *events.COLUMNS[kind]])
         assert sorted(found) == [
@@ -226,9 +178,9 @@ async def test_every_column_arrives_as_it_was_told(place: Place) -> None:
 async def test_reports_are_of_one_user_and_one_window(store: AnalyticsStore) -> None:
     await _record(
         store,
-        _facts(1, JobStatus.COMPLETED, created_us=MIDNIGHT_US - 1),
-        _facts(2, JobStatus.COMPLETED),
-        _facts(3, JobStatus.COMPLETED, user_id=BOB),
+        facts_of(1, JobStatus.COMPLETED, created_us=MIDNIGHT_US - 1),
+        facts_of(2, JobStatus.COMPLETED),
+        facts_of(3, JobStatus.COMPLETED, user_id=BOB),
     )
     assert (await store.job_stats(ANN, MIDNIGHT_US)).total_jobs == 1
     assert (await store.job_stats(ANN, MIDNIGHT_US - 1)).total_jobs == 2
@@ -239,13 +191,13 @@ async def test_reports_are_of_one_user_and_one_window(store: AnalyticsStore) -> 
 async def test_percentiles_are_of_completed_jobs_and_lie_between_two(store: AnalyticsStore) -> None:
     times = list(range(1000, 2000, 100))
     random.Random(5).shuffle(times)
-    jobs = [_facts(n, JobStatus.COMPLETED, took_ms=ms) for n, ms in enumerate(times, start=1)]
+    jobs = [facts_of(n, JobStatus.COMPLETED, took_ms=ms) for n, ms in enumerate(times, start=1)]
     others = [
-        _facts(20, JobStatus.FAILED, took_ms=90_000),
-        _facts(21, JobStatus.CANCELED, took_ms=90_000),
-        _facts(22, JobStatus.PROCESSING),
-        _facts(23, JobStatus.COMPLETED, took_ms=90_000, user_id=BOB),
-        _facts(24, JobStatus.COMPLETED, took_ms=90_000, created_us=MIDNIGHT_US - 1),
+        facts_of(20, JobStatus.FAILED, took_ms=90_000),
+        facts_of(21, JobStatus.CANCELED, took_ms=90_000),
+        facts_of(22, JobStatus.PROCESSING),
+        facts_of(23, JobStatus.COMPLETED, took_ms=90_000, user_id=BOB),
+        facts_of(24, JobStatus.COMPLETED, took_ms=90_000, created_us=MIDNIGHT_US - 1),
     ]
     await _record(store, *jobs, *others)
     found = await store.job_percentiles(ANN, MIDNIGHT_US)
@@ -257,7 +209,7 @@ async def test_percentiles_are_of_completed_jobs_and_lie_between_two(store: Anal
 
 
 async def test_the_percentiles_of_one_job_are_its_time(store: AnalyticsStore) -> None:
-    await _record(store, _facts(1, JobStatus.COMPLETED, took_ms=77))
+    await _record(store, facts_of(1, JobStatus.COMPLETED, took_ms=77))
     assert await store.job_percentiles(ANN, 0) == JobPercentiles(1, 77, 77, 77, 77)
 
 
@@ -265,9 +217,9 @@ async def test_operations_come_by_number_of_runs_with_what_their_successes_took(
     store: AnalyticsStore,
 ) -> None:
     def steps(first_id: int, user_id: UserId, at_us: int, *told: dict[str, object]) -> EventBatch:
-        facts = _facts(first_id, JobStatus.COMPLETED, user_id=user_id)
+        facts = facts_of(first_id, JobStatus.COMPLETED, user_id=user_id)
         payloads = events.executed_steps(facts, told, at_us)
-        return _batch(
+        return batch_of(
             *(
                 OutboxEvent(first_id + n, events.PIPELINE_EXECUTION, each)
                 for n, each in enumerate(payloads)
@@ -300,10 +252,10 @@ async def test_the_timeline_groups_by_hour_or_day_and_leaves_out_empty_ones(
 ) -> None:
     await _record(
         store,
-        _facts(1, JobStatus.COMPLETED, took_ms=100),
-        _facts(2, JobStatus.FAILED, created_us=MIDNIGHT_US + HOUR_US - 1),
-        _facts(3, JobStatus.COMPLETED, took_ms=300, created_us=MIDNIGHT_US + 5 * HOUR_US),
-        _facts(4, JobStatus.PENDING, created_us=MIDNIGHT_US + 24 * HOUR_US),
+        facts_of(1, JobStatus.COMPLETED, took_ms=100),
+        facts_of(2, JobStatus.FAILED, created_us=MIDNIGHT_US + HOUR_US - 1),
+        facts_of(3, JobStatus.COMPLETED, took_ms=300, created_us=MIDNIGHT_US + 5 * HOUR_US),
+        facts_of(4, JobStatus.PENDING, created_us=MIDNIGHT_US + 24 * HOUR_US),
     )
     assert await store.timeline(ANN, 0, "hour") == (
         TimelinePoint(MIDNIGHT_US, 2, 100.0, 50.0),
@@ -321,10 +273,10 @@ async def test_pipelines_come_by_number_of_jobs_with_their_newest_name(
 ) -> None:
     await _record(
         store,
-        _facts(1, JobStatus.COMPLETED, pipeline=(3, "old name"), took_ms=10),
-        _facts(2, JobStatus.FAILED, pipeline=(3, "new name")),
-        _facts(3, JobStatus.COMPLETED, pipeline=(7, "b")),
-        _facts(4, JobStatus.PENDING, pipeline=(5, "a")),
+        facts_of(1, JobStatus.COMPLETED, pipeline=(3, "old name"), took_ms=10),
+        facts_of(2, JobStatus.FAILED, pipeline=(3, "new name")),
+        facts_of(3, JobStatus.COMPLETED, pipeline=(7, "b")),
+        facts_of(4, JobStatus.PENDING, pipeline=(5, "a")),
     )
     assert await store.pipeline_stats(ANN, 0) == (
         PipelineStats(PipelineId(3), "new name", 2, 1, 1, 50.0, 10.0),
@@ -334,8 +286,8 @@ async def test_pipelines_come_by_number_of_jobs_with_their_newest_name(
 
 
 async def test_an_event_of_an_unknown_kind_is_left_out(store: AnalyticsStore) -> None:
-    known = _metrics(2, _facts(1, JobStatus.COMPLETED))
-    await store.record(_batch(replace(known, id=1, kind="from_the_future"), known))
+    known = metrics(2, facts_of(1, JobStatus.COMPLETED))
+    await store.record(batch_of(replace(known, id=1, kind="from_the_future"), known))
     assert (await store.job_stats(ANN, 0)).total_jobs == 1
 
 
