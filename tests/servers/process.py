@@ -151,12 +151,13 @@ class ServerProcess:
         self._signal_all(signal.SIGCONT)
 
     def _end(self, number: signal.Signals) -> None:
-        process, self._process = self._process, None
+        process = self._process
         if process is None:
             return
         try:
             # A suspended one would hear nothing.
-            os.killpg(process.pid, signal.SIGCONT)
+            self._signal_all(signal.SIGCONT)
+            self._process = None
             process.send_signal(number)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(STOP_SECONDS)
@@ -166,7 +167,14 @@ class ServerProcess:
             process.wait()
 
     def _signal_all(self, number: signal.Signals) -> None:
-        os.killpg(self.pid, number)
+        """Its children too, which may lead groups of their own (PostgreSQL's do)."""
+        family = [self.pid]
+        for pid in family:
+            with contextlib.suppress(OSError):
+                family += map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+        for pid in family:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
 
 
 def _identity() -> dict[str, int | list[int]]:

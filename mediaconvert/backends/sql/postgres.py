@@ -238,7 +238,7 @@ class PostgresPool:
             self._forget_idle_since(attempts.began_at)
         if is_cut and session.is_committing:
             return await self._verdict(session.committing, attempts)
-        if session.is_expired:
+        if session.is_expired and session.has_begun:
             raise Unavailable("the catalog took too long; nothing was changed") from error
         if is_cut or is_stale(error):
             attempts.losses += 1

@@ -25,6 +25,10 @@ T = TypeVar("T")
 # All of the catalog's queries, and the analytics', stay prepared.
 _CACHED_STATEMENTS = 512
 
+# A server that lives answers BEGIN at once. Whoever does not is gone (a firewall may have
+# forgotten the connection), and there is time left for another.
+_BEGIN_SECONDS = 1.5
+
 # PostgreSQL's bigint.
 _LEAST, _GREATEST = -(1 << 63), (1 << 63) - 1
 
@@ -98,6 +102,8 @@ class Session:
         self._timeline: str | None = None
         self.is_expired = False
         """Ended by the deadline of its transaction."""
+        self.has_begun = False
+        """The transaction is open: what failed before has certainly changed nothing."""
         self.is_committing = False
         """A commit was sent and has not been answered."""
         self.committing: TransactionId | None = None
@@ -121,9 +127,12 @@ class Session:
         connection = _PostgresConnection(self.raw, queries, is_write=is_write)
         self.is_committing = False
         self.committing = None
+        self.has_begun = False
         with self.cut_at(stop_at):
             try:
-                await self.raw.execute(begin)
+                with self.cut_at(min(stop_at, self._loop.time() + _BEGIN_SECONDS)):
+                    await self.raw.execute(begin)
+                self.has_begun = True
                 result = await body(connection)
                 if is_write:
                     self.committing = self._identify(connection)

@@ -1,0 +1,320 @@
+"""The catalog's PostgreSQL restarted, killed, suspended and cut off, before, in and after a
+commit: nothing is done twice, nothing is said that is not so, and it heals by itself."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import trio
+
+from mediaconvert.backends.sql.driver import Connection, Isolation
+from mediaconvert.backends.sql.migrations import Migration
+from mediaconvert.backends.sql.postgres import PostgresDriver, open_postgres
+from mediaconvert.backends.sql.postgres_uri import parse_postgres_uri
+from mediaconvert.errors import Unavailable
+from tests.servers.postgres import USER, Postgres
+from tests.servers.proxy import Proxy, open_proxy
+
+QUERIES = {
+    "add": "insert into t values ($1)",
+    "add_slowly_committed": "insert into slow values ($1)",
+    "all": "select k from t order by k",
+    "all_slow": "select k from slow order by k",
+    "sleep": "select 1 as one from pg_sleep($1)",
+}
+SCHEMA = [
+    Migration(
+        1,
+        "t",
+        (
+            "create table t (k text primary key)",
+            "create table slow (k text)",
+            # Its COMMIT takes a while, as one does that waits for a replica.
+            "create function wait() returns trigger language plpgsql as "
+            "$$ begin perform pg_sleep(60); return null; end $$",
+            "create constraint trigger slow_commit after insert on slow "
+            "deferrable initially deferred for each row execute function wait()",
+        ),
+    )
+]
+
+
+@pytest.fixture(scope="module")
+def machine(servers_folder: Path) -> Iterator[Postgres]:
+    """A server for the tests of this file, which break it."""
+    server = Postgres(servers_folder / "postgres-faults")
+    server.process.start()
+    yield server
+    server.process.stop()
+
+
+class Site(NamedTuple):
+    driver: PostgresDriver
+    server: Postgres
+    proxy: Proxy
+
+    async def add(self, key: str) -> None:
+        async def body(conn: Connection) -> None:
+            await conn.now_us()
+            await conn.execute("add", key)
+
+        await self.driver.write(body)
+
+    async def keys(self, query: str = "all") -> list[str]:
+        async def body(conn: Connection) -> list[str]:
+            return [row["k"] for row in await conn.fetch(query)]
+
+        return await self.driver.read(body)
+
+    async def fill_pool(self) -> None:
+        """All connections open and idle."""
+        arrived = 0
+        everybody = trio.Event()
+
+        async def body(conn: Connection) -> None:
+            nonlocal arrived
+            arrived += 1
+            if arrived >= self.driver.pool.size:
+                everybody.set()
+            while not everybody.is_set():
+                await conn.fetch("sleep", 0.01)
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(self.driver.pool.size):
+                nursery.start_soon(self.driver.read, body)
+        assert len(self.driver.pool.idle) == self.driver.pool.size
+
+    async def comes_back(self) -> None:
+        """Everything is as before, by itself."""
+        with trio.fail_after(60):
+            while True:
+                try:
+                    await self.keys()
+                    break
+                except Unavailable:
+                    await trio.sleep(0.1)
+        await self.fill_pool()
+        assert self.driver.pool.free_places == self.driver.pool.size
+
+
+@pytest.fixture
+async def site(machine: Postgres) -> AsyncIterator[Site]:
+    with open_proxy(machine.port) as proxy:
+        name = machine.create_database()
+        url = f"postgres://{USER}@127.0.0.1:{proxy.port}/{name}"
+        async with open_postgres(
+            parse_postgres_uri(url), QUERIES, SCHEMA, pool_size=4, deadline_seconds=3.0
+        ) as driver:
+            yield Site(driver, machine, proxy)
+            proxy.open()
+
+
+async def test_a_restart_costs_nobody_an_error_even_with_all_connections_dead(site: Site) -> None:
+    await site.fill_pool()
+    await trio.to_thread.run_sync(site.server.process.restart)
+    async with trio.open_nursery() as nursery:
+        for number in range(12):
+            nursery.start_soon(site.add, f"{number:02}")
+            nursery.start_soon(site.keys)
+    assert len(await site.keys()) == 12
+    await site.comes_back()
+
+
+async def test_what_is_asked_while_the_server_restarts_waits_for_it(site: Site) -> None:
+    await site.add("before")
+    answered: list[str] = []
+
+    async def go_on() -> None:
+        for number in range(50):
+            key = f"k{number:02}"
+            with trio.fail_after(60):
+                while True:
+                    try:
+                        await site.add(key)
+                        break
+                    except Unavailable as error:
+                        # Not said unless it is so: else the second try would find the key.
+                        assert "nothing was changed" in str(error)
+            answered.append(key)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(go_on)
+        await trio.to_thread.run_sync(site.server.process.restart)
+    assert await site.keys() == ["before", *answered]
+
+
+async def test_a_killed_server_is_unavailable_and_then_back(site: Site) -> None:
+    await site.add("a")
+    site.server.process.kill()
+    try:
+        with pytest.raises(Unavailable, match="nothing was changed"):
+            await site.add("b")
+        with pytest.raises(Unavailable, match="nothing was changed"):
+            await site.keys()
+    finally:
+        await trio.to_thread.run_sync(site.server.process.start)
+    await site.comes_back()
+    assert await site.keys() == ["a"]
+
+
+async def test_a_suspended_server_is_unavailable_in_time_and_then_back(site: Site) -> None:
+    await site.fill_pool()
+    site.server.process.suspend()
+    try:
+        with pytest.raises(Unavailable, match="nothing was changed"):
+            await site.add("b")
+        with pytest.raises(Unavailable, match="nothing was changed"):
+            await site.keys()
+    finally:
+        site.server.process.resume()
+    await site.comes_back()
+    assert await site.keys() == []
+
+
+async def test_connections_that_a_firewall_has_forgotten_cost_nobody_an_error(site: Site) -> None:
+    await site.fill_pool()
+    site.proxy.forget()
+    async with trio.open_nursery() as nursery:
+        for number in range(4):
+            nursery.start_soon(site.add, str(number))
+    assert len(await site.keys()) == 4
+
+
+@pytest.mark.parametrize("isolation", Isolation)
+async def test_a_connection_lost_before_the_commit_is_replaced_and_the_body_runs_again(
+    site: Site, isolation: Isolation
+) -> None:
+    runs = 0
+
+    async def body(conn: Connection) -> int:
+        nonlocal runs
+        runs += 1
+        await conn.execute("add", "a")
+        if runs == 1:
+            site.proxy.cut()
+            await conn.fetch("sleep", 0.0)
+        return runs
+
+    assert await site.driver.write(body, isolation=isolation) == 2
+    assert await site.keys() == ["a"]
+
+
+async def test_a_read_that_is_cut_off_is_read_again(site: Site) -> None:
+    await site.add("a")
+    site.proxy.cut_after(0)
+    assert await site.keys() == ["a"]
+
+
+async def test_a_commit_whose_answer_is_lost_is_found_out(site: Site) -> None:
+    runs = 0
+
+    async def body(conn: Connection) -> str:
+        nonlocal runs
+        runs += 1
+        await conn.now_us()
+        await conn.execute("add", "a")
+        # What is answered next is the commit.
+        site.proxy.cut_after(0)
+        return "done"
+
+    assert await site.driver.write(body) == "done"
+    assert runs == 1
+    assert await site.keys() == ["a"]
+
+
+async def test_a_commit_that_never_arrived_is_done_once_more(site: Site) -> None:
+    runs = 0
+
+    async def body(conn: Connection) -> None:
+        nonlocal runs
+        runs += 1
+        await conn.now_us()
+        await conn.execute("add", "a")
+        if runs == 1:
+            site.proxy.cut()
+
+    await site.driver.write(body)
+    assert runs == 2
+    assert await site.keys() == ["a"]
+
+
+async def test_a_commit_into_silence_is_not_known_and_is_settled_when_the_network_is_back(
+    site: Site,
+) -> None:
+    async def body(conn: Connection) -> None:
+        await conn.now_us()
+        await conn.execute("add", "a")
+        site.proxy.silence()
+
+    with pytest.raises(Unavailable, match="not known whether"):
+        await site.driver.write(body)
+    with pytest.raises(Unavailable):
+        await site.driver.settle()
+    # The commit that was held back on the way arrives now, at the server's end of the line.
+    site.proxy.open()
+    await site.driver.settle()
+    known = await site.keys()
+    await site.comes_back()
+    assert await site.keys() == known
+
+
+async def test_a_commit_that_hangs_in_the_server_is_ended_before_it_is_asked_about(
+    site: Site,
+) -> None:
+    async def body(conn: Connection) -> None:
+        await conn.now_us()
+        await conn.execute("add_slowly_committed", "a")
+
+    with pytest.raises(Unavailable, match="not known whether"):
+        await site.driver.write(body)
+    await site.driver.settle()
+    assert await site.keys("all_slow") == []
+    hanging = "select count(*) from pg_stat_activity where query = 'commit' and state = 'active'"
+    assert site.server.execute("postgres", hanging) == "0"
+
+
+async def test_a_write_into_silence_ends_at_the_deadline_and_changed_nothing(site: Site) -> None:
+    async def body(conn: Connection) -> None:
+        site.proxy.silence()
+        await conn.execute("add", "a")
+
+    with pytest.raises(Unavailable, match="nothing was changed"):
+        await site.driver.write(body)
+    site.proxy.open()
+    await site.comes_back()
+    assert await site.keys() == []
+
+
+async def test_a_network_that_refuses_is_unavailable_and_then_back(site: Site) -> None:
+    await site.fill_pool()
+    site.proxy.refuse()
+    with pytest.raises(Unavailable, match="cannot be reached"):
+        await site.keys()
+    site.proxy.open()
+    await site.comes_back()
+
+
+async def test_a_server_without_room_for_another_connection_is_waited_for(site: Site) -> None:
+    role = f"limited_{site.proxy.port}"
+    site.server.execute("postgres", f"create role {role} login connection limit 1")
+    site.server.execute("postgres", f"create database {role} owner {role}")
+    url = f"postgres://{role}@127.0.0.1:{site.server.port}/{role}"
+    async with open_postgres(parse_postgres_uri(url), QUERIES, SCHEMA, pool_size=2) as driver:
+        begun = trio.Event()
+
+        async def hold(conn: Connection) -> None:
+            begun.set()
+            await conn.fetch("sleep", 4.0)
+
+        async def ask(conn: Connection) -> None:
+            await conn.fetch("all")
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(driver.read, hold)
+            await begun.wait()
+            with pytest.raises(Unavailable, match="no connection left"):
+                await driver.read(ask)
+        await driver.read(ask)
