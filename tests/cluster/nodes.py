@@ -17,7 +17,7 @@ from tests.program import Json, Program, command_line
 from tests.servers.process import free_port
 from tests.servers.proxy import Proxy
 
-_SHIFTED_CLOCK = Path(__file__).with_name("shifted_clock.py")
+SHIFTED_CLOCK = Path(__file__).with_name("shifted_clock.py")
 
 
 class Node:
@@ -75,7 +75,7 @@ class Node:
             self.folder,
             self.environment,
             ["--role", self.role, "--port", str(self.port)],
-            (sys.executable, str(_SHIFTED_CLOCK), str(shift)) if shift else (),
+            (sys.executable, str(SHIFTED_CLOCK), str(shift)) if shift else (),
         )
 
     def kill(self) -> None:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import trio
 
+from mediaconvert.backends.blobs.directory import open_directory_blobs
+from tests.cluster.nodes import SHIFTED_CLOCK
 from tests.cluster.test_leases import SHORT, assert_completed_once, other_worker, upload_film
 from tests.cluster.topology import Servers, open_cluster
+from tests.program import ROOT
 from tests.service.media import long_film
 
 HOUR = 3600.0
@@ -38,3 +44,29 @@ def test_clocks_an_hour_off_take_no_lease_too_early_and_none_too_late(
         dead.kill()
         assert_completed_once(cluster, person, orphan, attempts=2)
         assert not heir.said("no longer ours")
+
+
+@pytest.mark.parametrize("shift", [HOUR, -HOUR])
+async def test_a_clock_that_is_off_makes_no_blob_of_a_shared_folder_an_orphan_or_a_young_one(
+    tmp_path: Path, shift: float
+) -> None:
+    async with open_directory_blobs(tmp_path, min_free_bytes=0) as blobs:
+        stored = []
+        for age in (0, HOUR):
+            async with blobs.stage() as writer:
+                await writer.write(b"bytes")
+                await writer.seal()
+            path = blobs.layout.sealed(writer.blob_id)
+            written = path.stat().st_mtime - age
+            os.utime(path, (written, written))
+            stored.append(writer.blob_id)
+    _young, old = stored
+    seen = await trio.run_process(
+        [
+            *(sys.executable, str(SHIFTED_CLOCK), str(shift)),
+            *(sys.executable, "-m", "tests.cluster.old_blobs", str(tmp_path), str(HOUR / 2)),
+        ],
+        cwd=ROOT,
+        capture_stdout=True,
+    )
+    assert seen.stdout.decode().split() == [old]

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -158,8 +157,7 @@ class DirectoryBlobs:
             await self.run(self._unlink, blob_ids[start : start + SWEEP_BATCH])
 
     def older_than(self, seconds: float) -> AsyncIterator[list[BlobId]]:
-        now = time.time()
-        return _Sweep(self, now - seconds, staged_before=now - max(seconds, STAGED_SECONDS))
+        return _Sweep(self, seconds)
 
     async def check(self) -> str:
         await self.run(self._probe)
@@ -204,10 +202,10 @@ class DirectoryBlobs:
 class _Sweep:
     """Iterates over batches of old blobs' names; not a generator, for it may be left early."""
 
-    def __init__(self, blobs: DirectoryBlobs, moment: float, *, staged_before: float) -> None:
+    def __init__(self, blobs: DirectoryBlobs, seconds: float) -> None:
         self._blobs = blobs
-        self._moment = moment
-        self._staged_before = staged_before
+        self._seconds = seconds
+        self._moment = 0.0
         self._folders = iter(blobs.layout.fan_out)
         self._batch: list[BlobId] = []
         self._started = False
@@ -218,7 +216,10 @@ class _Sweep:
     async def __anext__(self) -> list[BlobId]:
         if not self._started:
             self._started = True
-            await self._blobs.run(self._blobs.sweep_staging, self._staged_before)
+            now = await self._blobs.run(_present, self._blobs.layout)
+            self._moment = now - self._seconds
+            staged_before = now - max(self._seconds, STAGED_SECONDS)
+            await self._blobs.run(self._blobs.sweep_staging, staged_before)
         while len(self._batch) < SWEEP_BATCH and (folder := next(self._folders, None)):
             names = await self._blobs.run(_names_older_than, folder, self._moment)
             self._batch.extend(BlobId(name) for name in names if files.is_blob_id(name))
@@ -252,6 +253,11 @@ def _link_whole(layout: files.Layout, segment: Segment, target: Path) -> bool:
 def _open_file(path: Path) -> int:
     with files.storage_errors("opening a file"):
         return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+
+
+def _present(layout: files.Layout) -> float:
+    with files.storage_errors("asking for the time"):
+        return files.present(layout)
 
 
 def _names_older_than(folder: Path, moment: float) -> list[str]:

@@ -205,6 +205,13 @@ def remove(path: Path) -> None:
     path.unlink(missing_ok=True)
 
 
+def present(layout: Layout) -> float:
+    """The time that a file written now would bear (epoch): by the file system's own clock, which
+    is the file server's where nodes share a folder, whatever this machine's is set to."""
+    os.utime(layout.staging)
+    return layout.staging.stat().st_mtime
+
+
 def names_older_than(folder: Path, moment: float) -> list[str]:
     """Names of regular files in `folder` that were last written before `moment` (epoch)."""
     old = []
