@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -97,16 +98,39 @@ class _Page(BaseHTTPRequestHandler):
         """Not on the tests' output."""
 
 
-async def test_a_web_server_is_no_s3_store() -> None:
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Page) as server:
+class _Redirect(_Page):
+    target = ""
+
+    def do_GET(self) -> None:
+        self.send_response(307)
+        self.send_header("Location", self.target + self.path)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+
+@contextmanager
+def answering(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
-            sentence = await refusal(f"http://127.0.0.1:{server.server_port}")
+            yield f"http://127.0.0.1:{server.server_port}"
         finally:
             server.shutdown()
             thread.join()
-    assert "is no S3 store" in sentence
+
+
+async def test_a_web_server_is_no_s3_store() -> None:
+    with answering(_Page) as address:
+        assert "is no S3 store" in await refusal(address)
+
+
+async def test_a_redirect_is_not_followed_with_our_signature(seaweedfs: SeaweedFS) -> None:
+    class ToTheStore(_Redirect):
+        target = seaweedfs.endpoint
+
+    with answering(ToTheStore) as address:
+        assert address in await refusal(address)
 
 
 async def test_https_where_the_store_speaks_http_is_named(seaweedfs: SeaweedFS) -> None:

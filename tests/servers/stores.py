@@ -61,16 +61,16 @@ def torn_uploads(client: Any, bucket: str = BUCKET) -> list[str]:
     return [each["Key"] for each in client.list_multipart_uploads(Bucket=bucket).get("Uploads", [])]
 
 
-def connections_to(port: int) -> int:
-    """TCP connections of this very process to a local port."""
+def connections_to(port: int, process: int | str = "self") -> int:
+    """TCP connections of this very process, or of another one, to a local port."""
     ours = set()
-    for descriptor in Path("/proc/self/fd").iterdir():
+    for descriptor in Path(f"/proc/{process}/fd").iterdir():
         try:
             ours.add(str(descriptor.readlink()))
         except OSError:
             continue
     count = 0
-    for line in Path("/proc/self/net/tcp").read_text().splitlines()[1:]:
+    for line in Path(f"/proc/{process}/net/tcp").read_text().splitlines()[1:]:
         fields = line.split()
         is_there = int(fields[2].rpartition(":")[2], 16) == port
         count += is_there and f"socket:[{fields[9]}]" in ours

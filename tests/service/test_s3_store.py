@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import socket
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -14,7 +17,7 @@ from tests.program import FILM, Person, run_program, wait_until
 from tests.servers import seaweedfs as weed
 from tests.servers.proxy import open_proxy
 from tests.servers.seaweedfs import SeaweedFS
-from tests.servers.stores import connect
+from tests.servers.stores import connect, connections_to
 from tests.service.media import large_file
 from tests.service.probing import probe
 
@@ -97,6 +100,39 @@ def test_a_store_that_is_away_is_a_503_and_comes_back_by_itself(
             assert person.read("film.mp4") == FILM.read_bytes()
             person.upload("other.mp4", FILM)
             person.close()
+
+
+def test_downloads_that_clients_leave_end_in_the_store_too(
+    tmp_path: Path, seaweedfs: SeaweedFS
+) -> None:
+    """And while they are read slowly, they are neither fetched nor kept in memory."""
+    readers = 20
+    with run_program(tmp_path, environment=environment(seaweedfs.endpoint)) as program:
+        person = Person(program.url)
+        person.upload("large.bin", bytes(64 << 20))
+        parameters = {"Bucket": person.bucket, "Key": "large.bin"}
+        url = urlsplit(person.s3.generate_presigned_url("get_object", Params=parameters))
+        assert url.hostname is not None and url.port is not None
+        request = f"GET {url.path}?{url.query} HTTP/1.1\r\nHost: {url.netloc}\r\n\r\n".encode()
+
+        def to_the_store() -> int:
+            return connections_to(seaweedfs.port, program.process.pid)
+
+        with ExitStack() as clients:
+            for _ in range(readers):
+                client = clients.enter_context(
+                    socket.create_connection((url.hostname, url.port), timeout=60)
+                )
+                client.sendall(request)
+                assert client.recv(12) == b"HTTP/1.1 200"
+            assert to_the_store() >= readers
+            assert program.resident_bytes() < MEMORY_LIMIT
+        # What is left is idle, for the next request.
+        wait_until(lambda: to_the_store() < readers / 2, "the store's requests are ended")
+        assert hashlib.sha256(person.read("large.bin")).digest() == (
+            hashlib.sha256(bytes(64 << 20)).digest()
+        )
+        person.close()
 
 
 @pytest.mark.slow

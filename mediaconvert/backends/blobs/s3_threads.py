@@ -38,10 +38,13 @@ class Running(Generic[_Result]):
         self.ended.set()
 
     async def wait(self) -> _Result:
-        """What the work answers or raises. Cancelled, the work goes on. To be called once."""
+        """What the work answers or raises. Cancelled, the work goes on."""
         await self.ended.wait()
-        assert self._outcome is not None
-        return self._outcome.unwrap()
+        if isinstance(self._outcome, outcome.Error):
+            raise self._outcome.error
+        assert isinstance(self._outcome, outcome.Value)
+        result: _Result = self._outcome.value
+        return result
 
 
 class StoreThreads:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol, cast
 
@@ -147,9 +148,7 @@ class _Task:
         if not result.etag:
             raise Unavailable("the blob store failed while storing a blob: it sent no ETag")
         if measured.is_one_piece:
-            sse = result.http_headers.get("x-amz-server-side-encryption", "AES256")
-            # Encrypted with a key of its own, an object has an ETag that says nothing.
-            is_right = sse != "AES256" or measured.fits(result.etag)
+            is_right = measured.fits(result.etag, result.http_headers)
         else:
             is_right = measured.size == self._stat().size
         if not is_right:
@@ -164,7 +163,7 @@ class _Task:
             return False
         if found.size != measured.size:
             return False
-        return not measured.is_one_piece or measured.fits(found.etag or "")
+        return not measured.is_one_piece or measured.fits(found.etag or "", found.metadata or {})
 
     def _stat(self) -> Object:
         return self.store.client.stat_object(self.store.bucket, self.key)
@@ -183,9 +182,12 @@ class _Measured:
     def is_one_piece(self) -> bool:
         return self.size <= self._part_bytes
 
-    def fits(self, etag: str) -> bool:
-        """Whether an ETag can be that of these bytes."""
-        return _MD5.fullmatch(etag) is None or etag.lower() == self._md5.hexdigest()
+    def fits(self, etag: str, headers: Mapping[str, object]) -> bool:
+        """Whether an ETag can be that of these bytes. Of an object that the store encrypts with
+        a key of its own it says nothing, nor where it has another form."""
+        is_md5 = _MD5.fullmatch(etag) is not None
+        is_told = headers.get("x-amz-server-side-encryption", "AES256") == "AES256"
+        return not (is_md5 and is_told) or etag.lower() == self._md5.hexdigest()
 
     def read(self, size: int) -> bytes:
         data = self._source.read(size)
