@@ -18,8 +18,10 @@ from mediaconvert.backends.blobs.s3 import S3Blobs
 from mediaconvert.errors import StorageFull, Unavailable
 from mediaconvert.model import BlobId, Segment
 from tests.program import Person, run_program
+from tests.servers import rclone
 from tests.servers.process import free_port
 from tests.servers.proxy import Proxy, open_proxy
+from tests.servers.rclone import Rclone
 from tests.servers.seaweedfs import SeaweedFS
 from tests.servers.stores import connect, connections_to, s3_blobs, torn_uploads
 
@@ -116,22 +118,39 @@ async def test_an_upload_goes_on_although_connections_are_cut(proxy: Proxy) -> N
         assert await read(blobs, whole(writer.blob_id, len(data))) == data
 
 
-@pytest.mark.parametrize("size", [1000, 6 * MIB], ids=["one piece", "two parts"])
-async def test_a_lost_answer_never_fails_or_doubles_an_upload(proxy: Proxy, size: int) -> None:
+async def some_answers_are_lost(proxy: Proxy, size: int, **keys: str) -> None:
+    """Connections are cut after ever more of the answers, so each of an upload is lost once."""
     data = os.urandom(size)
-    async with s3_blobs(address(proxy)) as blobs:
+    async with s3_blobs(address(proxy), **keys) as blobs:
         sealed = set()
-        # Cut after ever more of the answers: each answer of an upload is lost once.
         for answered in range(0, 3000, 200):
             async with blobs.stage() as writer:
                 await writer.write(data)
                 proxy.cut_after(answered)
                 await writer.seal()
             sealed.add(writer.blob_id)
-        proxy.open()
         for blob_id in sealed:
             assert await read(blobs, whole(blob_id, size)) == data
         assert await stored(blobs) == sealed
+
+
+@pytest.mark.parametrize("size", [1000, 6 * MIB], ids=["one piece", "two parts"])
+async def test_a_lost_answer_never_fails_or_doubles_an_upload(proxy: Proxy, size: int) -> None:
+    await some_answers_are_lost(proxy, size)
+
+
+async def test_an_upload_is_found_whose_store_has_forgotten_that_it_completed_it(
+    servers_folder: Path,
+) -> None:
+    """SeaweedFS answers the same to the same request; rclone no longer knows the upload."""
+    server = Rclone(servers_folder / "rclone-faults")
+    server.process.start()
+    keys = {"s3_access_key": rclone.ACCESS_KEY, "s3_secret_key": rclone.SECRET_KEY}
+    try:
+        with open_proxy(server.port) as proxy:
+            await some_answers_are_lost(proxy, 6 * MIB, **keys)
+    finally:
+        server.process.stop()
 
 
 async def test_a_blob_that_is_exchanged_while_it_is_read_is_not_mixed(
@@ -221,6 +240,7 @@ async def test_an_upload_survives_a_restart_of_the_store(own_store: OwnStore) ->
         assert await read(blobs, whole(writer.blob_id, len(data))) == data
 
 
+@pytest.mark.slow
 async def test_a_dead_store_is_unavailable_and_nothing_of_an_upload_stays(
     proxy: Proxy, tmp_path: Path
 ) -> None:
@@ -282,6 +302,7 @@ async def until_it_works(blobs: S3Blobs) -> None:
 # --- the store hangs -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_a_store_that_hangs_is_unavailable_within_a_bound(
     store: SeaweedFS, tmp_path: Path
 ) -> None:

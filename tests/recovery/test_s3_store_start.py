@@ -79,6 +79,7 @@ async def test_a_name_that_nobody_knows_is_named() -> None:
     assert "could not be resolved" in await refusal("http://no-such-host.invalid:9000")
 
 
+@pytest.mark.slow
 async def test_a_store_that_never_answers_is_not_waited_for_for_ever(seaweedfs: SeaweedFS) -> None:
     with open_proxy(seaweedfs.port) as proxy:
         proxy.silence()
@@ -125,12 +126,22 @@ async def test_a_web_server_is_no_s3_store() -> None:
         assert "is no S3 store" in await refusal(address)
 
 
-async def test_a_redirect_is_not_followed_with_our_signature(seaweedfs: SeaweedFS) -> None:
-    class ToTheStore(_Redirect):
-        target = seaweedfs.endpoint
+async def test_a_redirect_is_not_followed_with_our_signature() -> None:
+    asked = []
 
-    with answering(ToTheStore) as address:
-        assert address in await refusal(address)
+    class Elsewhere(_Page):
+        def do_GET(self) -> None:
+            asked.append(self.headers["Authorization"])
+            super().do_GET()
+
+    with answering(Elsewhere) as elsewhere:
+
+        class ToElsewhere(_Redirect):
+            target = elsewhere
+
+        with answering(ToElsewhere) as address:
+            assert address in await refusal(address)
+    assert asked == []
 
 
 async def test_https_where_the_store_speaks_http_is_named(seaweedfs: SeaweedFS) -> None:

@@ -77,6 +77,7 @@ def test_a_film_goes_through_the_service_and_its_bytes_lie_in_the_store(
         person.close()
 
 
+@pytest.mark.slow
 def test_a_store_that_is_away_is_a_503_and_comes_back_by_itself(
     tmp_path: Path, seaweedfs: SeaweedFS
 ) -> None:

@@ -29,7 +29,7 @@ from mediaconvert.errors import StorageFull, Unavailable
 FAILURES = (MinioException, HTTPError, HTTPException, ParseError, OSError, ValueError)
 CLOCK_CODES = frozenset({"RequestTimeTooSkewed", "RequestExpired"})
 MISSING_CODES = frozenset({"NoSuchKey", "NoSuchObject"})
-# MinIO, Ceph and RADOS, AWS's directory buckets, SeaweedFS, Garage.
+# MinIO's and Ceph's words, AWS's, and this program's own as a store.
 _FULL_CODES = frozenset(
     {
         "XMinioStorageFull",
@@ -39,7 +39,6 @@ _FULL_CODES = frozenset(
         "InsufficientStorage",
         "InsufficientCapacity",
         "StorageFull",
-        "TooManyBuckets",
     }
 )
 CLOCK_SENTENCE = (
