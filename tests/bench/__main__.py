@@ -12,11 +12,11 @@ import json
 import platform
 import statistics
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tests.bench import jobs, transfers
+from tests.bench import costs, jobs, queue, transfers
 from tests.bench.measure import Figure
 from tests.program import Person, run_program
 
@@ -37,12 +37,19 @@ BENCHES = (
 )
 
 
+CLUSTER_BENCHES: Mapping[str, Callable[[], list[Figure]]] = {"queue": queue.run, "costs": costs.run}
+"""Those that start servers and nodes of their own."""
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help="benches to run; default all")
     parser.add_argument("--output", type=Path, default=Path(), help="folder of bench.json")
     arguments = parser.parse_args()
     rows: list[Figure] = []
+    for name, run in CLUSTER_BENCHES.items():
+        if not arguments.names or name in arguments.names:
+            rows += _shown(run())
     for bench in BENCHES:
         if arguments.names and bench.name not in arguments.names:
             continue
@@ -52,15 +59,21 @@ def main() -> None:
             figures.append(
                 Figure(f"{bench.name}: peak memory", "MiB", [program.resident_bytes() / 2**20])
             )
-            for figure in figures:
-                middle = statistics.median(figure.values)
-                low, high = min(figure.values), max(figure.values)
-                print(f"{figure.name:45} {middle:10.1f} {figure.unit:8} ({low:.1f} to {high:.1f})")
-            rows += figures
+            rows += _shown(figures)
             person.close()
     arguments.output.mkdir(parents=True, exist_ok=True)
     document = {"machine": platform.platform(), "figures": [asdict(row) for row in rows]}
     (arguments.output / "bench.json").write_text(json.dumps(document, indent=2) + "\n")
+
+
+def _shown(figures: list[Figure]) -> list[Figure]:
+    for figure in figures:
+        middle = statistics.median(figure.values)
+        low, high = min(figure.values), max(figure.values)
+        print(
+            f"{figure.name:50} {middle:10.1f} {figure.unit:8} ({low:.1f} to {high:.1f})", flush=True
+        )
+    return figures
 
 
 if __name__ == "__main__":

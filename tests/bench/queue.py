@@ -92,7 +92,9 @@ def _growth(server: Postgres) -> list[Figure]:
             server.execute(name, "analyze")
             before = total
             values = [500 / _output_of_worker(url, 10, 500) for _ in range(TRIES)]
-            figures.append(Figure(f"queue with {total:,} waiting, {total:,} ended", "jobs/s", values))
+            figures.append(
+                Figure(f"queue with {total:,} waiting, {total:,} ended", "jobs/s", values)
+            )
     return figures
 
 

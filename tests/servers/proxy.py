@@ -1,6 +1,6 @@
 """A TCP proxy in front of a server, for the faults that a network has: cut, silent, refused.
 
-Byte for byte in threads; what flows is never looked at.
+Byte for byte, in threads.
 """
 
 from __future__ import annotations
@@ -79,6 +79,9 @@ class Proxy:
         for thread in self._threads:
             thread.join()
 
+    def _pass(self, piece: bytes, *, is_answer: bool) -> None:
+        """Told of everything on its way; for proxies that count."""
+
     def _set(self, mode: _Mode) -> None:
         with self._changed:
             self._mode = mode
@@ -129,6 +132,7 @@ class Proxy:
                             piece, self._cut_after = b"", None
                 if not piece:
                     break
+                self._pass(piece, is_answer=is_answer)
                 target.sendall(piece)
         except OSError:
             pass
