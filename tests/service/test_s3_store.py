@@ -68,12 +68,24 @@ def test_a_film_goes_through_the_service_and_its_bytes_lie_in_the_store(
         (row,) = [check for check in answer["checks"] if check["name"] == "storage"]
         assert row["status"] == "ok"
         assert row["version"].startswith("SeaweedFS")
+        person.close()
 
-        keys = ["films/bunny.mp4", *person.keys_below("results/")]
-        person.s3.delete_objects(
-            Bucket=person.bucket, Delete={"Objects": [{"Key": key} for key in keys]}
-        )
-        wait_until(lambda: kept(store, prefix) == 0, "what nobody refers to leaves the store")
+
+@pytest.mark.slow
+def test_what_users_delete_leaves_the_store(tmp_path: Path, seaweedfs: SeaweedFS) -> None:
+    settings = environment(seaweedfs.endpoint)
+    with (
+        run_program(tmp_path, environment=settings) as program,
+        connect(seaweedfs.endpoint) as store,
+    ):
+        person = Person(program.url)
+        for name in ("one", "two"):
+            person.upload(name, b"x")
+        prefix = settings["MEDIACONVERT_STORAGE__S3_PREFIX"]
+        assert kept(store, prefix) == 2
+        person.s3.delete_object(Bucket=person.bucket, Key="one")
+        wait_until(lambda: kept(store, prefix) == 1, "the sweep of garbage has come by")
+        assert person.read("two") == b"x"
         person.close()
 
 
