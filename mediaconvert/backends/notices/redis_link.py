@@ -22,7 +22,7 @@ from mediaconvert.backends.notices.redis_address import RedisAddress
 
 T = TypeVar("T")
 
-STEP_SECONDS = 1.0
+STEP_SECONDS = 2.0
 """For connecting, for each write, for each answer."""
 MAX_MESSAGES = 1000
 """Handed over at once by `read`."""
