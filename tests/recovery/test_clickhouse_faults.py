@@ -1,0 +1,250 @@
+"""ClickHouse dead, silent, full, read-only and back: jobs notice nothing, and in the end the
+analytics agree with the catalog to the row."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+import trio
+
+from mediaconvert.analytics.flusher import Flusher
+from mediaconvert.backends.analytics.clickhouse import (
+    ClickHouseAnalytics,
+    open_clickhouse_analytics,
+)
+from mediaconvert.backends.analytics.clickhouse_address import parse_clickhouse_dsn
+from mediaconvert.backends.sql.catalog import open_sqlite_catalog
+from mediaconvert.errors import Unavailable
+from mediaconvert.metrics import Metrics
+from mediaconvert.settings import AnalyticsSettings
+from tests.cluster.agreement import ClickHouseTables, SqliteTables, disagreements
+from tests.recovery.analytics_rig import Work, begin, until
+from tests.servers.clickhouse import ClickHouse
+from tests.servers.proxy import open_proxy
+
+WAIT = "analytics events wait"
+AGAIN = "analytics events are being sent again"
+SETTINGS = AnalyticsSettings(flush_seconds=0.05)
+
+
+@pytest.fixture
+def server(servers_folder: Path) -> Iterator[ClickHouse]:
+    """One of its own that a test may break, not started yet."""
+    server = ClickHouse(servers_folder / f"clickhouse-{secrets.token_hex(4)}")
+    yield server
+    server.process.stop()
+
+
+@dataclass
+class Service:
+    """What of the service has to do with analytics, on one machine."""
+
+    work: Work
+    store: ClickHouseAnalytics
+    server: ClickHouse
+    folder: Path
+    metrics: Metrics
+
+    async def agrees(self) -> None:
+        await self.work.all_told()
+        catalog = SqliteTables(self.folder / "catalog.db")
+        assert disagreements(catalog, ClickHouseTables(self.server, "reports")) == []
+
+
+@asynccontextmanager
+async def service(
+    folder: Path,
+    server: ClickHouse,
+    *,
+    port: int | None = None,
+    settings: AnalyticsSettings = SETTINGS,
+) -> AsyncIterator[Service]:
+    """Flushing until the block ends; through a proxy's port, if one is given."""
+    address = parse_clickhouse_dsn(server.dsn("reports", port=port))
+    async with (
+        open_sqlite_catalog(folder / "catalog.db") as catalog,
+        open_clickhouse_analytics(address) as store,
+        trio.open_nursery() as nursery,
+    ):
+        flusher = Flusher(catalog.outbox, store, settings, is_alone=True)
+        metrics = Metrics()
+        flusher.observe(metrics.events_dropped)
+        nursery.start_soon(flusher.run)
+        yield Service(await begin(catalog), store, server, folder, metrics)
+        nursery.cancel_scope.cancel()
+
+
+def said(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage().partition(": ")[0] for record in caplog.records]
+
+
+async def complaint(caplog: pytest.LogCaptureFixture) -> str:
+    """The warning, once there is one."""
+
+    async def is_there() -> bool:
+        return WAIT in said(caplog)
+
+    await until(is_there)
+    return next(r.getMessage() for r in caplog.records if r.getMessage().startswith(WAIT))
+
+
+async def test_absent_at_the_start_it_is_waited_for_and_then_has_everything(
+    tmp_path: Path, server: ClickHouse, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "mediaconvert")
+    async with service(tmp_path, server) as running:
+        # Also when nothing waits yet.
+        assert "Connection refused" in await complaint(caplog)
+        await running.work.jobs(3)
+        with pytest.raises(Unavailable, match="Connection refused"):
+            await running.store.check()
+        server.process.start()
+        await running.agrees()
+    assert said(caplog) == [WAIT, AGAIN]
+
+
+async def test_it_heals_without_any_event_to_send(
+    tmp_path: Path, server: ClickHouse, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "mediaconvert")
+    async with service(tmp_path, server):
+        await complaint(caplog)
+        server.process.start()
+
+        async def is_well() -> bool:
+            return AGAIN in said(caplog)
+
+        await until(is_well)
+    assert server.execute("show tables", "reports").count("\n") == 2
+
+
+async def test_killed_in_the_midst_of_inserts_it_loses_nothing_and_doubles_nothing(
+    tmp_path: Path, server: ClickHouse
+) -> None:
+    server.process.start()
+    async with service(tmp_path, server) as running:
+        for _ in range(4):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(running.work.jobs, 12)
+                await until(lambda: _has_rows(running))
+                server.process.kill()
+            server.process.start()
+        await running.agrees()
+
+
+async def _has_rows(running: Service) -> bool:
+    return (await running.store.job_stats(running.work.user_id, 0)).total_jobs > 0
+
+
+async def test_suspended_it_holds_up_no_job(tmp_path: Path, server: ClickHouse) -> None:
+    server.process.start()
+    async with service(tmp_path, server) as running:
+        await running.work.jobs(2)
+        await running.work.all_told()
+        server.process.suspend()
+        try:
+            # Each is ended by the catalog before the next begins.
+            await running.work.jobs(20)
+            assert await running.work.waiting() >= 20 * 7
+        finally:
+            server.process.resume()
+        await running.agrees()
+
+
+async def test_behind_a_silent_network_it_holds_up_no_job(
+    tmp_path: Path, server: ClickHouse, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.process.start()
+    with open_proxy(server.port) as proxy:
+        async with service(tmp_path, server, port=proxy.port) as running:
+            await running.work.jobs(2)
+            await running.work.all_told()
+            proxy.silence()
+            await running.work.jobs(20)
+            assert "no answer within" in await complaint(caplog)
+            proxy.open()
+            await running.agrees()
+
+
+async def test_an_insert_whose_answer_is_lost_is_not_stored_twice(
+    tmp_path: Path, server: ClickHouse
+) -> None:
+    server.process.start()
+    with open_proxy(server.port) as proxy:
+        async with service(tmp_path, server, port=proxy.port) as running:
+            await running.work.jobs(1)
+            await running.work.all_told()
+            for answered_bytes in (0, 0, 100, 300, 0, 200, 0, 400):
+                proxy.cut_after(answered_bytes)
+                await running.work.jobs(3)
+                await running.work.all_told()
+            await running.agrees()
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "sentence"),
+    [
+        ("min_free_disk_bytes_to_perform_insert", 10**18, "its disk is full"),
+        ("table_readonly", 1, "a table of the analytics is read-only"),
+    ],
+)
+async def test_full_or_read_only_it_holds_up_no_job_and_says_so_once(
+    tmp_path: Path,
+    server: ClickHouse,
+    caplog: pytest.LogCaptureFixture,
+    setting: str,
+    value: int,
+    sentence: str,
+) -> None:
+    caplog.set_level(logging.INFO, "mediaconvert")
+    server.process.start()
+    async with service(tmp_path, server) as running:
+        await running.work.jobs(2)
+        await running.work.all_told()
+        # One of the three tables: what the others have had must not be doubled.
+        table = "job_status_history_analytics"
+        server.execute(f"alter table {table} modify setting {setting} = {value}", "reports")
+        await running.work.jobs(10)
+        assert sentence in await complaint(caplog)
+        assert await running.work.waiting() > 0
+        server.execute(f"alter table {table} reset setting {setting}", "reports")
+        await running.agrees()
+    assert said(caplog) == [WAIT, AGAIN]
+
+
+async def test_beyond_the_limit_the_oldest_events_are_dropped_and_counted(
+    tmp_path: Path, server: ClickHouse, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = replace(SETTINGS, max_waiting_events=40)
+    async with service(tmp_path, server, settings=settings) as running:
+        await running.work.jobs(30)
+
+        async def is_trimmed() -> bool:
+            return await running.work.waiting() <= 40
+
+        await until(is_trimmed)
+        text = running.metrics.render(None).decode()
+        dropped = text.partition("\nmediaconvert_analytics_events_dropped_total ")[2]
+        assert float(dropped.split()[0]) >= 30 * 7 - 40
+        assert "of the oldest analytics events were dropped" in caplog.text
+        server.process.start()
+        await running.work.all_told()
+        # The newest are there: the last job's end, whatever was lost before it.
+        stats = await running.store.job_stats(running.work.user_id, 0)
+        assert 0 < stats.total_jobs < 30
+
+
+async def test_what_waits_up_to_the_limit_is_all_kept(tmp_path: Path, server: ClickHouse) -> None:
+    async with service(
+        tmp_path, server, settings=replace(SETTINGS, max_waiting_events=500)
+    ) as running:
+        await running.work.jobs(50)
+        assert 350 < await running.work.waiting() <= 500
+        server.process.start()
+        await running.agrees()
