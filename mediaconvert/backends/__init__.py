@@ -89,6 +89,13 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
 
 
 @asynccontextmanager
+async def open_catalog(settings: Settings) -> AsyncIterator[Catalog]:
+    """Only the catalog, its schema brought up to date, for `migrate`. Raises StartupError."""
+    async with AsyncExitStack() as stack:
+        yield (await _open_database(stack, settings)).catalog
+
+
+@asynccontextmanager
 async def open_blobs(settings: Settings) -> AsyncIterator[BlobStore]:
     """Only the blobs, of the source of a move. Raises StartupError."""
     async with AsyncExitStack() as stack:

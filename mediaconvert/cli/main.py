@@ -46,6 +46,13 @@ def build_parser() -> argparse.ArgumentParser:
     move.add_argument(
         "--to", type=Path, metavar="FILE", required=True, help="settings file of the new nodes"
     )
+    migrate = commands.add_parser("migrate", help="bring the catalog's schema up to date")
+    add_settings_options(migrate, "data_dir")
+    migrate.add_argument(
+        "--accept-jwt-key",
+        action="store_true",
+        help="make JWT_SECRET the key of all nodes, in place of another; stop them first",
+    )
     _add_pipeline(commands)
     _add_config(commands)
     # Started by the service itself, in the sandbox; of no use to a person.
@@ -103,6 +110,10 @@ def run_command(arguments: argparse.Namespace) -> int:
             from mediaconvert.cli import move
 
             return move.run(arguments)
+        case "migrate":
+            from mediaconvert.cli import migrate
+
+            return migrate.run(arguments)
         case "pipeline":
             from mediaconvert.cli import pipelines
 

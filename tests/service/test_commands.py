@@ -47,6 +47,18 @@ def test_doctor_says_what_to_do_about_a_tool_that_is_not_there(tmp_path: Path) -
     assert "Traceback" not in done.stderr
 
 
+def test_migrate_makes_an_embedded_catalog_and_finds_it_well(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    for _ in range(2):
+        done = mediaconvert(tmp_path, "migrate")
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith("SQLite ")
+        assert "the schema is up to date" in done.stdout
+    refused = mediaconvert(tmp_path, "migrate", "--accept-jwt-key", JWT_SECRET="s" * 40)
+    assert refused.returncode == 1
+    assert "an embedded installation takes a new JWT key" in refused.stderr
+
+
 def test_doctor_says_which_setting_is_wrong(tmp_path: Path) -> None:
     done = mediaconvert(tmp_path, "doctor", PORT="eighty")
     assert done.returncode == 1

@@ -46,8 +46,14 @@ class Nodes:
 
     def refused(self, *arguments: str, **changes: str) -> str:
         """A node that differs in these variables (empty: not set): its one sentence."""
-        done = subprocess.run(
-            [sys.executable, "-m", "mediaconvert.cli.main", "serve", "--port", "0", *arguments],
+        done = self.command("serve", "--port", "0", *arguments, **changes)
+        (sentence,) = [line for line in done.stderr.splitlines() if not line.startswith("{")]
+        assert (done.returncode, done.stdout) == (1, ""), done
+        return sentence
+
+    def command(self, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "mediaconvert.cli.main", *arguments],
             cwd=self._own_folder(),
             env=clean_environment(PYTHONPATH=str(ROOT), **self.environment | changes),
             capture_output=True,
@@ -55,9 +61,6 @@ class Nodes:
             timeout=120,
             check=False,
         )
-        (sentence,) = [line for line in done.stderr.splitlines() if not line.startswith("{")]
-        assert (done.returncode, done.stdout) == (1, ""), done
-        return sentence
 
     def _own_folder(self) -> Path:
         folder = self.folder / secrets.token_hex(4)
@@ -193,6 +196,27 @@ def test_a_node_with_other_keys_is_refused_with_what_to_set(
         sentence = nodes.refused(JWT_SECRET="")
         assert "this node made a JWT key of its own" in sentence
         nodes.start("worker")
+
+
+def test_the_jwt_key_of_all_nodes_is_changed_by_migrate(
+    tmp_path: Path, postgres: Postgres
+) -> None:
+    with open_nodes(tmp_path, postgres, "") as nodes:
+        # Before any node: it makes the tables as well.
+        assert "the schema is up to date" in nodes.command("migrate").stdout
+        assert nodes.start("api").terminate() == 0
+        former = nodes.environment["JWT_SECRET"]
+        new = nodes.environment["JWT_SECRET"] = secrets.token_urlsafe(32)
+        assert "--accept-jwt-key" in nodes.refused()
+        done = nodes.command("migrate", "--accept-jwt-key")
+        assert done.returncode == 0, done.stderr
+        assert new not in done.stdout + done.stderr
+        nodes.start("api")
+        assert "set JWT_SECRET" in nodes.refused(JWT_SECRET=former)
+        nodes.environment["JWT_SECRET"] = ""
+        unset = nodes.command("migrate", "--accept-jwt-key")
+        assert (unset.returncode, unset.stdout) == (1, "")
+        assert "set JWT_SECRET" in unset.stderr
 
 
 def test_a_node_that_the_schema_has_left_behind_says_so(tmp_path: Path, postgres: Postgres) -> None:
