@@ -2,7 +2,7 @@
 
 Connects at the first call, and again whenever the server has come back: that it is away is an
 ordinary state, which every call says as Unavailable. All waits are bounded. Knows no table;
-called by `clickhouse.py` alone.
+called by `clickhouse.py`, and by `examine` for its version.
 """
 
 from __future__ import annotations
@@ -134,10 +134,12 @@ def _sentence(address: ClickHouseAddress, error: Exception) -> str:
 
 def _reason(error: BaseException) -> str:
     """The innermost reason, which is the system's: those around it repeat addresses."""
+    outermost = error.__cause__ or error
     while (inner := error.__cause__ or error.__context__ or _nested(error)) is not None:
         error = inner
     if isinstance(error, TimeoutError) or "timed out" in str(error):
-        return f"no answer within {ANSWER_SECONDS} s"
+        is_at_connecting = "connect timeout" in str(outermost)
+        return f"no answer within {CONNECT_SECONDS if is_at_connecting else ANSWER_SECONDS} s"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return " ".join(str(error).split())[:_MAX_WORDS] or type(error).__name__
