@@ -198,9 +198,7 @@ def test_a_node_with_other_keys_is_refused_with_what_to_set(
         nodes.start("worker")
 
 
-def test_the_jwt_key_of_all_nodes_is_changed_by_migrate(
-    tmp_path: Path, postgres: Postgres
-) -> None:
+def test_the_jwt_key_of_all_nodes_is_changed_by_migrate(tmp_path: Path, postgres: Postgres) -> None:
     with open_nodes(tmp_path, postgres, "") as nodes:
         # Before any node: it makes the tables as well.
         assert "the schema is up to date" in nodes.command("migrate").stdout
