@@ -311,7 +311,7 @@ _FINE = {
     ("garbage_used_after_all", "SCAN garbage"),
     ("outbox_any", "SCAN outbox"),
     ("outbox_oldest", "SCAN outbox"),
-    ("outbox_newest_but", "SCAN outbox"),
+    ("outbox_page", "SCAN page"),
     ("outbox_events", "SCAN e VIRTUAL TABLE INDEX 1:"),
     ("outbox_forget", "SCAN e VIRTUAL TABLE INDEX 1:"),
     ("outbox_drop", "SCAN b"),

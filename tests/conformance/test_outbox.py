@@ -145,6 +145,16 @@ async def test_trimming_drops_the_oldest_beyond_what_is_kept(world: World) -> No
     assert _numbers(await outbox.open_batch("a", 100, MINUTE)) == list(range(3, 10))
 
 
+async def test_many_more_are_counted_and_dropped_than_fit_one_transaction(world: World) -> None:
+    await _tell(world, 1)
+    for _ in range(15):
+        world.execute("insert into outbox (kind, payload) select kind, payload from outbox")
+    outbox = world.catalog.outbox
+    for keep, dropped in ((32_768, 0), (32_766, 2), (10_000, 22_766)):
+        assert await outbox.trim(keep) == dropped
+        assert await outbox.trim(keep) == 0
+
+
 async def test_unused_ids_are_not_taken_for_waiting_events(world: World) -> None:
     await _tell(world, 2)
     world.execute("""insert into outbox (id, kind, payload) values (9999, 'k', '{"number": 2}')""")

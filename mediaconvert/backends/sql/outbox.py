@@ -10,11 +10,15 @@ from __future__ import annotations
 import secrets
 
 from mediaconvert.backends.sql import rows
-from mediaconvert.backends.sql.driver import Connection, Driver, Isolation
+from mediaconvert.backends.sql.driver import Connection, Driver, Isolation, Row
 from mediaconvert.model import EventBatch, OutboxEvent
 
 _DROPPED_AT_ONCE = 10_000
 """Events of one transaction, so that dropping many holds up no commit for long."""
+
+_COUNTED_AT_ONCE = 10_000
+"""A million take seconds on a busy server, and a transaction has not many."""
+_ABOVE_ALL = (1 << 63) - 1
 
 
 class SqlOutbox:
@@ -63,24 +67,40 @@ class SqlOutbox:
         await self._driver.write(body, isolation=Isolation.STATEMENT)
 
     async def trim(self, keep: int) -> int:
-        async def newest_to_drop(conn: Connection) -> int | None:
-            if (await conn.fetch_one("outbox_span"))["span"] <= keep:
-                return None
-            row = await conn.fetch_row("outbox_newest_but", keep)
-            return None if row is None else row["id"]
+        oldest_kept = await self._oldest_of(keep)
+        if oldest_kept is None:
+            return 0
 
-        newest = await self._driver.read(newest_to_drop)
+        async def drop(conn: Connection) -> int:
+            return await conn.execute("outbox_drop", oldest_kept, _DROPPED_AT_ONCE)
+
         dropped = 0
-        while newest is not None:
-
-            async def drop(conn: Connection, newest: int = newest) -> int:
-                return await conn.execute("outbox_drop", newest, _DROPPED_AT_ONCE)
-
-            count = await self._driver.write(drop, isolation=Isolation.STATEMENT)
+        while count := await self._driver.write(drop, isolation=Isolation.STATEMENT):
             dropped += count
-            if count < _DROPPED_AT_ONCE:
-                break
         return dropped
+
+    async def _oldest_of(self, keep: int) -> int | None:
+        """The id of the oldest of the `keep` newest events; None when there are no more."""
+
+        async def span(conn: Connection) -> int:
+            count: int = (await conn.fetch_one("outbox_span"))["span"]
+            return count
+
+        if await self._driver.read(span) <= keep:
+            return None
+        below = _ABOVE_ALL
+        while keep > 0:
+            size = min(keep, _COUNTED_AT_ONCE)
+
+            async def page(conn: Connection, below: int = below, size: int = size) -> Row:
+                return await conn.fetch_one("outbox_page", below, size)
+
+            found = await self._driver.read(page)
+            if found["count"] < size:
+                return None
+            below = found["lowest"]
+            keep -= size
+        return below
 
     async def _has_work(self, holder: str) -> bool:
         """Whether it is worth a write to find out: most of the time nothing waits."""

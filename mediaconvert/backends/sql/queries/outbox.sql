@@ -47,22 +47,23 @@ delete from outbox_batch where id = 1 and token = $1;
 -- is one look at an end of the index; in one select they would be a scan on SQLite.
 select coalesce((select max(id) from outbox) - (select min(id) from outbox) + 1, 0) as span;
 
--- name: outbox_newest_but
--- The newest event that has at least $1 newer ones.
-select id from outbox order by id desc limit 1 offset $1;
+-- name: outbox_page
+-- The $2 newest events below the id $1: how many there are, and where the next page begins.
+select count(*) as count, min(id) as lowest
+from (select id from outbox where id < $1 order by id desc limit $2) as page;
 
 -- name: outbox_drop [sqlite]
--- At most $2 of the oldest up to the id $1, but none of the batch under way.
+-- At most $2 of the oldest below the id $1, but none of the batch under way.
 delete from outbox where id in (
   select id from outbox
-  where id <= $1 and id not in (select e.value from outbox_batch b, json_each(b.event_ids) e)
+  where id < $1 and id not in (select e.value from outbox_batch b, json_each(b.event_ids) e)
   order by id limit $2
 );
 
 -- name: outbox_drop
 delete from outbox where id in (
   select id from outbox
-  where id <= $1 and id not in (
+  where id < $1 and id not in (
     select cast(e.value as bigint)
     from outbox_batch b, json_array_elements_text(cast(b.event_ids as json)) e
   )
