@@ -8,7 +8,6 @@ that it has one process and no other can take its jobs for dead.
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -18,7 +17,11 @@ import trio
 from mediaconvert.backends.analytics.clickhouse_address import parse_clickhouse_dsn
 from mediaconvert.backends.analytics.sql import SqlAnalytics
 from mediaconvert.backends.analytics.sqlite import open_sqlite_analytics
-from mediaconvert.backends.blob_identity import verify_blob_store
+from mediaconvert.backends.blob_identity import (
+    installation_id,
+    verify_blob_store,
+    verify_embedded_store,
+)
 from mediaconvert.backends.blobs.directory import open_directory_blobs
 from mediaconvert.backends.notices.memory import MemoryNotices
 from mediaconvert.backends.notices.redis_address import parse_address
@@ -70,8 +73,8 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
             )
         analytics = await _open_analytics(stack, settings, database)
         blobs = await _open_blobs(stack, settings)
-        if not database.is_embedded:
-            await verify_blob_store(database.catalog.housekeeping, blobs)
+        verify = verify_embedded_store if database.is_embedded else verify_blob_store
+        await verify(database.catalog.housekeeping, blobs)
         notices = await _open_notices(stack, settings, database)
         await trio.lowlevel.checkpoint()
         yield Backends(
@@ -159,5 +162,5 @@ async def _open_notices(stack: AsyncExitStack, settings: Settings, database: _Da
 
     address = parse_address(settings.redis.url)
     # Two installations may share one Redis, whose channels know no databases.
-    installation = await database.catalog.housekeeping.meta("installation_id", secrets.token_hex(8))
+    installation = await installation_id(database.catalog.housekeeping)
     return await stack.enter_async_context(open_redis_notices(address, installation))

@@ -1,11 +1,13 @@
-"""Recognises a node whose blobs are not those of the installation: a folder of its own, another
-bucket, a file system that was not mounted.
+"""Recognises blobs that are not those of the installation: a node whose folder is its own, another
+bucket, a file system that was not mounted; a store that another installation uses.
 
 The first node leaves a small blob whose name the catalog keeps; every further start has to find
-it. Called by `open_backends`, with a catalog that several nodes may share.
+it. Called by `open_backends`.
 """
 
 from __future__ import annotations
+
+import secrets
 
 from mediaconvert.errors import StartupError, Unavailable
 from mediaconvert.model import BlobId, Segment
@@ -14,21 +16,30 @@ from mediaconvert.ports.catalog import Housekeeping
 
 NAME = "blob_store_marker"
 """In the catalog's `meta`; the sweep of orphans knows the blob by it."""
-_CONTENT = b"This blob tells the nodes of an installation that they share one store.\n"
+_SEEN = "blob_store_seen"
+"""The same for an embedded catalog, which leaves no marker."""
+_INSTALLATION = "installation_id"
+_MAX_STARTING = 50
+"""More nodes than this do not make their first start at once."""
+_ALL = -1e9
+"""Seconds: every blob was written before a moment in the far future."""
 
 
 async def verify_blob_store(housekeeping: Housekeeping, blobs: BlobStore) -> None:
-    """Raises StartupError for a store that is not the installation's, Unavailable."""
-    mine = await _leave_marker(blobs)
-    known = BlobId(await housekeeping.meta(NAME, mine))
-    if known == mine:
-        return
-    # Another start was the first.
-    await blobs.delete([mine])
+    """Of nodes that share a catalog. Raises StartupError for a store that is not the
+    installation's, Unavailable."""
+    marker = _marker(await installation_id(housekeeping))
+    known = await housekeeping.find_meta(NAME)
+    if known is None:
+        await _refuse_others(housekeeping, blobs, marker)
+        mine = await _leave(blobs, marker)
+        known = await housekeeping.meta(NAME, mine)
+        if known == mine:
+            return
+        # Another node was the first.
+        await blobs.delete([mine])
     try:
-        async with blobs.open([Segment(known, 0, len(_CONTENT))]) as pieces:
-            async for _ in pieces:
-                pass
+        await _read(blobs, BlobId(known), 1)
     except Unavailable as error:
         raise StartupError(
             "this node's blob store is not the one that the installation uses "
@@ -37,8 +48,60 @@ async def verify_blob_store(housekeeping: Housekeeping, blobs: BlobStore) -> Non
         ) from error
 
 
-async def _leave_marker(blobs: BlobStore) -> BlobId:
+async def verify_embedded_store(housekeeping: Housekeeping, blobs: BlobStore) -> None:
+    """At the first start of an embedded catalog: as `verify_blob_store`."""
+    if await housekeeping.find_meta(_SEEN) is None:
+        marker = _marker(await installation_id(housekeeping))
+        await _refuse_others(housekeeping, blobs, marker)
+        await housekeeping.set_meta(_SEEN, "yes")
+
+
+async def installation_id(housekeeping: Housekeeping) -> str:
+    """Random, the same for all nodes on one catalog."""
+    return await housekeeping.meta(_INSTALLATION, secrets.token_hex(8))
+
+
+async def _refuse_others(housekeeping: Housekeeping, blobs: BlobStore, marker: bytes) -> None:
+    """To a catalog that has just been made every blob is one that nothing refers to, and would be
+    swept after a day: also those of another installation in the same place."""
+    async for batch in blobs.older_than(_ALL):
+        unknown = await housekeeping.unknown_blobs(batch)
+        if len(unknown) < len(batch):
+            return  # a catalog of before there were markers
+        others = len(unknown) > _MAX_STARTING or [
+            blob_id for blob_id in unknown if not await _is_marker(blobs, blob_id, marker)
+        ]
+        # A node that started beside us may have looked already, and taken its marker away.
+        if others and await housekeeping.find_meta(NAME) is None:
+            raise StartupError(
+                "the blob store holds blobs that this database knows nothing of, most likely "
+                "those of another installation (of another database), which would be deleted; "
+                "give this one a folder (storage.directory), an S3_BUCKET or a storage.s3_prefix "
+                "of its own, or bring the other one over with `mediaconvert move`"
+            )
+
+
+async def _is_marker(blobs: BlobStore, blob_id: BlobId, marker: bytes) -> bool:
+    """Whether another node of this installation, which starts beside us, has left it."""
+    try:
+        return await _read(blobs, blob_id, len(marker)) == marker
+    except Unavailable:
+        return False  # too short, or gone
+
+
+async def _read(blobs: BlobStore, blob_id: BlobId, size: int) -> bytes:
+    async with blobs.open([Segment(blob_id, 0, size)]) as pieces:
+        return b"".join([piece async for piece in pieces])
+
+
+def _marker(installation: str) -> bytes:
+    return (
+        f"This blob tells the nodes of an installation that they share one store: {installation}\n"
+    ).encode()
+
+
+async def _leave(blobs: BlobStore, marker: bytes) -> BlobId:
     async with blobs.stage() as writer:
-        await writer.write(_CONTENT)
+        await writer.write(marker)
         await writer.seal()
         return writer.blob_id

@@ -355,6 +355,9 @@ class Housekeeping(Protocol):
         """The database and its version (`PostgreSQL 18.1`). Raises Unavailable when the
         catalog cannot be written to, or has a schema that is newer than this program."""
 
+    async def find_meta(self, key: str) -> str | None:
+        """The installation's value of a name, None where there is none."""
+
     async def meta(self, key: str, value_if_absent: str) -> str:
         """The installation's value of a name, set now if there was none (used to recognise a
         wrong master key)."""

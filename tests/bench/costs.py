@@ -163,7 +163,10 @@ def _run_jobs(person: Person, count: int) -> None:
     # One long request a job, as a client that wants its result: asking again and again would
     # be the greater part of what an api node does.
     for job_id in ids:
-        while person.get(f"/api/jobs/{job_id}?wait=30&until=ended")["status"] in ("pending", "processing"):
+        while person.get(f"/api/jobs/{job_id}?wait=30&until=ended")["status"] in (
+            "pending",
+            "processing",
+        ):
             pass
     page = person.get("/api/jobs?status=completed&limit=1")
     assert page["pagination"]["total"] >= count

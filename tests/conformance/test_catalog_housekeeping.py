@@ -111,7 +111,10 @@ async def test_gauges_count_what_waits(world: World) -> None:
 
 async def test_meta_keeps_the_first_value(world: World) -> None:
     meta = world.catalog.housekeeping.meta
+    find_meta = world.catalog.housekeeping.find_meta
+    assert await find_meta("master_key_check") is None
     assert await meta("master_key_check", "first") == "first"
+    assert await find_meta("master_key_check") == "first"
     assert await meta("master_key_check", "second") == "first"
     assert await meta("other", "second") == "second"
 

@@ -12,6 +12,21 @@ from tests.servers.postgres import Postgres
 KEYS = {"JWT_SECRET": "0123456789abcdefghijklmnopqrstuv", "MEDIACONVERT_MASTER_KEY": "A" * 43 + "="}
 
 
+def refusal(folder: Path, environment: dict[str, str]) -> str:
+    """What a start says that comes to nothing."""
+    refused = subprocess.run(
+        [sys.executable, "-m", "mediaconvert.cli.main", "serve", "--port", "0"],
+        cwd=folder,
+        env=clean_environment(PYTHONPATH=str(ROOT), **environment),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert refused.returncode == 1
+    assert "Traceback" not in refused.stderr
+    return refused.stderr
+
+
 def test_a_node_with_a_blob_folder_of_its_own_is_refused_with_what_to_set(
     tmp_path: Path, postgres: Postgres
 ) -> None:
@@ -23,16 +38,7 @@ def test_a_node_with_a_blob_folder_of_its_own_is_refused_with_what_to_set(
         with run_program(first, environment=environment) as node:
             person = Person(node.url)
             person.upload("key", b"bytes")
-            refused = subprocess.run(
-                [sys.executable, "-m", "mediaconvert.cli.main", "serve", "--port", "0"],
-                cwd=second,
-                env=clean_environment(PYTHONPATH=str(ROOT), **environment),
-                capture_output=True,
-                text=True,
-                timeout=60,
-            )
-            assert refused.returncode == 1
-            assert "storage.directory" in refused.stderr and "Traceback" not in refused.stderr
+            assert "storage.directory" in refusal(second, environment)
             shared = environment | {"MEDIACONVERT_STORAGE__DIRECTORY": str(first / "data/blobs")}
             with run_program(second, environment=shared) as other:
                 person.move_to(other.url)
@@ -50,3 +56,32 @@ def test_the_first_node_may_start_again_and_leaves_one_marker(
                 assert len(blobs) == 1
         kept = "select value from meta where name = 'blob_store_marker'"
         assert postgres.execute(url, kept) == blobs[0].name
+
+
+def test_another_database_on_the_same_blobs_is_refused_before_it_would_sweep_them(
+    tmp_path: Path, postgres: Postgres
+) -> None:
+    """Whoever tries DATABASE_URL on a folder in use, or goes back, keeps what is there."""
+    with run_program(tmp_path, environment=KEYS) as embedded:
+        person = Person(embedded.url)
+        person.upload("key", b"bytes")
+    with postgres.database() as url:
+        for _ in range(2):
+            assert "mediaconvert move" in refusal(tmp_path, KEYS | {"DATABASE_URL": url})
+    with run_program(tmp_path, environment=KEYS) as embedded:
+        person.move_to(embedded.url)
+        assert person.read("key") == b"bytes"
+        person.close()
+    other = {"MEDIACONVERT_STORAGE__DIRECTORY": str(tmp_path / "data/blobs")}
+    (tmp_path / "other").mkdir()
+    assert "mediaconvert move" in refusal(tmp_path / "other", KEYS | other)
+
+
+def test_a_second_installation_in_the_first_ones_empty_store_is_refused(
+    tmp_path: Path, postgres: Postgres
+) -> None:
+    with postgres.database() as first, postgres.database() as second:
+        with run_program(tmp_path, environment=KEYS | {"DATABASE_URL": first}):
+            assert "mediaconvert move" in refusal(tmp_path, KEYS | {"DATABASE_URL": second})
+        with run_program(tmp_path, environment=KEYS | {"DATABASE_URL": first}):
+            pass

@@ -111,6 +111,13 @@ class SqlHousekeeping:
             )
         return self._driver.version
 
+    async def find_meta(self, key: str) -> str | None:
+        async def body(conn: Connection) -> str | None:
+            row = await conn.fetch_row("meta_get", key)
+            return None if row is None else row["value"]
+
+        return await self._driver.read(body)
+
     async def meta(self, key: str, value_if_absent: str) -> str:
         async def body(conn: Connection) -> str:
             await conn.execute("meta_add", key, value_if_absent)
