@@ -46,8 +46,11 @@ def build_parser() -> argparse.ArgumentParser:
     move.add_argument(
         "--to", type=Path, metavar="FILE", required=True, help="settings file of the new nodes"
     )
-    migrate = commands.add_parser("migrate", help="bring the catalog's schema up to date")
+    migrate = commands.add_parser("migrate", help="bring the databases' schema up to date")
     add_settings_options(migrate, "data_dir")
+    migrate.add_argument(
+        "--check", action="store_true", help="only say what is waiting; 1 when something is"
+    )
     migrate.add_argument(
         "--accept-jwt-key",
         action="store_true",

@@ -1,5 +1,6 @@
-"""`mediaconvert migrate`: brings the catalog's schema up to date, before a start or instead of the
-first node's; with `--accept-jwt-key` it also makes another JWT key the installation's."""
+"""`mediaconvert migrate`: brings the databases' schema up to date, before a start or instead of the
+first node's, or says how far it is; with `--accept-jwt-key` it also makes another JWT key the
+installation's."""
 
 from __future__ import annotations
 
@@ -7,8 +8,8 @@ import argparse
 
 import trio
 
-from mediaconvert import logs
 from mediaconvert.backends import open_catalog
+from mediaconvert.backends.schema import Schema, look_at_schemas, migrate_schemas
 from mediaconvert.cli.options import load_configuration
 from mediaconvert.errors import StartupError
 from mediaconvert.settings import Settings
@@ -16,22 +17,38 @@ from mediaconvert.vault import Keys, accept_jwt_key, load_keys
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """0 when the schema is that of this program."""
+    """0 when the schema is that of this program; with `--check`, 1 when something is waiting."""
     settings = load_configuration(arguments).settings
-    # What is changed is told there, one line a migration.
-    logs.configure(settings.logging)
+    if arguments.check:
+        schemas = trio.run(look_at_schemas, settings)
+        print("\n".join(map(_state, schemas)))
+        return int(any(schema.waiting for schema in schemas))
     keys = _new_keys(settings) if arguments.accept_jwt_key else None
-    trio.run(_migrate, settings, keys, strict_exception_groups=True)
+    print("\n".join(map(_work, trio.run(migrate_schemas, settings))))
+    if keys is not None:
+        trio.run(_accept, settings, keys, strict_exception_groups=True)
+        print("the JWT key of these settings is the installation's; start all nodes with it")
     return 0
 
 
-async def _migrate(settings: Settings, keys: Keys | None) -> None:
+def _state(schema: Schema) -> str:
+    if not schema.waiting:
+        return f"{schema.where}: version {schema.version}, the schema is up to date"
+    return (
+        f"{schema.where}: version {schema.version}; waiting: {', '.join(schema.waiting)}; "
+        "`mediaconvert migrate` or the next start applies them"
+    )
+
+
+def _work(schema: Schema) -> str:
+    if not schema.waiting:
+        return _state(schema)
+    return f"{schema.where}: applied {', '.join(schema.waiting)}; the schema is up to date"
+
+
+async def _accept(settings: Settings, keys: Keys) -> None:
     async with open_catalog(settings) as catalog:
-        server = await catalog.housekeeping.check()
-        print(f"{server}: the schema is up to date")
-        if keys is not None:
-            await accept_jwt_key(catalog, keys)
-            print("the JWT key of these settings is the installation's; start all nodes with it")
+        await accept_jwt_key(catalog, keys)
 
 
 def _new_keys(settings: Settings) -> Keys:

@@ -58,6 +58,11 @@ def is_passing(error: BaseException) -> bool:
     return state in ("57P03", "53300") if state else not isinstance(error, ssl.SSLError)
 
 
+def is_starting(error: BaseException) -> bool:
+    """The server is there, and will take connections soon."""
+    return sqlstate(error) == "57P03"
+
+
 def is_conflict(error: BaseException) -> bool:
     """Others were in the way; the same transaction may succeed when it runs again."""
     return sqlstate(error) in _CONFLICTS

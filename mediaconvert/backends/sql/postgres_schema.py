@@ -33,17 +33,21 @@ def check_server(session: Session, shown: str) -> str:
     """The server's version, for people. Raises StartupError where it does not do."""
     version = session.raw.get_server_version()
     text = f"PostgreSQL {version.major}.{version.micro}"
-    if version.major < OLDEST:
-        raise StartupError(
-            f"the database {shown} is {text}; {OLDEST} or newer is needed: upgrade the server"
-        )
-    encoding = session.raw.get_settings().server_encoding
+    encoding: str = session.raw.get_settings().server_encoding
+    refuse_unfit(f"the database {shown}", version.major, text, encoding)
+    return text
+
+
+def refuse_unfit(where: str, major: int, text: str, encoding: str) -> None:
+    """Raises StartupError for a server that is too old (`text` is its version in words) or a
+    database whose text is not UTF-8."""
+    if major < OLDEST:
+        raise StartupError(f"{where} is {text}; {OLDEST} or newer is needed: upgrade the server")
     if encoding != "UTF8":
         raise StartupError(
-            f"the database {shown} stores text as {encoding}; make one with "
+            f"{where} stores text as {encoding}; make one with "
             "createdb --encoding=UTF8 --template=template0"
         )
-    return text
 
 
 async def schema_version(session: Session) -> int:
@@ -64,8 +68,7 @@ async def migrate(
     applied: list[Migration] = []
     try:
         while True:
-            async with session.raw.transaction():
-                migration = await _apply_next(session, migrations, where)
+            migration = await _apply_next(session, migrations, where)
             if migration is None:
                 return tuple(applied)
             applied.append(migration)
@@ -89,15 +92,24 @@ async def migrate(
 async def _apply_next(
     session: Session, migrations: Sequence[Migration], where: str
 ) -> Migration | None:
-    await session.raw.execute(f"set local lock_timeout = '{_LOCK_WAIT}'")
-    # With the transaction it goes, however that ends.
-    await session.raw.execute("select pg_advisory_xact_lock($1)", _LOCK)
-    await session.raw.execute(_TABLE)
-    left = pending(migrations, int(await session.raw.fetchval(_NEWEST)), where)
-    if not left:
-        return None
-    migration = left[0]
-    for statement in migration.statements:
-        await session.raw.execute(statement)
-    await session.raw.execute(_NOTE, migration.version, migration.name)
-    return migration
+    async with session.raw.transaction():
+        await session.raw.execute(f"set local lock_timeout = '{_LOCK_WAIT}'")
+        # With the transaction it goes, however that ends.
+        await session.raw.execute("select pg_advisory_xact_lock($1)", _LOCK)
+        await session.raw.execute(_TABLE)
+        left = pending(migrations, int(await session.raw.fetchval(_NEWEST)), where)
+        if not left:
+            return None
+        migration = left[0]
+        try:
+            for statement in migration.statements:
+                await session.raw.execute(statement)
+        except (asyncpg.SyntaxOrAccessError, asyncpg.IntegrityConstraintViolationError) as error:
+            if isinstance(error, asyncpg.InsufficientPrivilegeError):
+                raise
+            raise StartupError(
+                f"{where} does not take the migration {migration.version:04}_{migration.name}: "
+                f"{error}; nothing of it was changed"
+            ) from error
+        await session.raw.execute(_NOTE, migration.version, migration.name)
+        return migration
