@@ -50,6 +50,7 @@ TABLES = (
     Table("job_history"),
     Table("garbage"),
     Table("outbox"),
+    Table("outbox_batch", gives_ids=False),
 )
 """Parents before what refers to them. Left out: failed logins, which are forgotten within a day,
 and `meta`, of which only the master key's fingerprint belongs to the rows: it says what the

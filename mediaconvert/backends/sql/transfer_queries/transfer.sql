@@ -281,3 +281,17 @@ select setval(
 
 -- name: outbox_first
 select id from outbox order by id limit 1;
+
+-- name: move_outbox_batch
+-- The batch that was on its way: sent again under its token, should both have one ClickHouse.
+select id, token, event_ids, holder, lease_until
+from outbox_batch
+where id > $1
+order by id limit $2;
+
+-- name: add_outbox_batch
+insert into outbox_batch (id, token, event_ids, holder, lease_until)
+values ($1, $2, $3, $4, $5) on conflict do nothing;
+
+-- name: clear_outbox_batch
+delete from outbox_batch where id in (select id from outbox_batch limit $1);

@@ -1,0 +1,38 @@
+"""Moving whole tables: no table and no column is forgotten when the schema grows."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from contextlib import closing
+from importlib.resources import files
+
+from mediaconvert.backends.sql.driver import load_queries
+from mediaconvert.backends.sql.migrations import load_migrations
+from mediaconvert.backends.sql.transfer import TABLES
+
+SQL = files("mediaconvert.backends.sql")
+LEFT_BEHIND = {"login_failures", "meta", "sqlite_sequence", "schema_migrations"}
+
+
+def test_every_table_and_every_column_of_it_is_moved() -> None:
+    queries = load_queries(SQL / "transfer_queries", "sqlite")
+    with closing(sqlite3.connect(":memory:")) as connection:
+        for migration in load_migrations(SQL / "migrations", "sqlite"):
+            for statement in migration.statements:
+                connection.execute(statement)
+        tables = {
+            row[0]
+            for row in connection.execute("select name from sqlite_master where type = 'table'")
+        }
+        assert {table.name for table in TABLES} == tables - LEFT_BEHIND
+        for table in TABLES:
+            columns = [row[1] for row in connection.execute(f"pragma table_info({table.name})")]
+            moved = re.search(r"select\s+(.*?)\s+from", queries[f"move_{table.name}"], re.S)
+            added = re.search(r"\((.*?)\)\s*values", queries[f"add_{table.name}"], re.S)
+            assert moved is not None and added is not None
+            assert _names(moved[1]) == _names(added[1]) == columns
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",")]
