@@ -327,6 +327,7 @@ _FINE = {
     ("list_walk", "SCAN w"),
     ("blobs_unknown", "SCAN b VIRTUAL TABLE INDEX 1:"),
     ("renew", "SCAN json_each VIRTUAL TABLE INDEX 1:"),
+    ("schema_applied", "SCAN pragma_user_version VIRTUAL TABLE INDEX 0:"),
 }
 
 

@@ -28,7 +28,7 @@ def test_every_table_and_every_column_of_it_is_moved() -> None:
         assert {table.name for table in TABLES} == tables - LEFT_BEHIND
         for table in TABLES:
             columns = [row[1] for row in connection.execute(f"pragma table_info({table.name})")]
-            moved = re.search(r"select\s+(.*?)\s+from", queries[f"move_{table.name}"], re.S)
+            moved = re.search(r"select\s+(.*?)\nfrom ", queries[f"move_{table.name}"], re.S)
             added = re.search(r"\((.*?)\)\s*values", queries[f"add_{table.name}"], re.S)
             assert moved is not None and added is not None
             assert _names(moved[1]) == _names(added[1]) == columns
