@@ -160,6 +160,39 @@ async def test_a_killed_server_is_unavailable_and_then_back(site: Site) -> None:
     assert await site.keys() == ["a"]
 
 
+_USE_UP = "do $$ begin while pg_current_xact_id() <= '{0}'::xid8 loop commit; end loop; end $$"
+
+
+async def test_a_commit_lost_in_a_crash_is_not_taken_for_anothers_under_its_number(
+    site: Site,
+) -> None:
+    """Of what a transaction had not written to disk, its number included, a crashed server knows
+    nothing: the number is given away again."""
+    runs = 0
+
+    async def body(conn: Connection) -> None:
+        nonlocal runs
+        runs += 1
+        await conn.now_us()
+        server = site.server
+        number = server.execute("postgres", "select pg_snapshot_xmin(pg_current_snapshot())")
+        server.process.kill()
+        server.process.start()
+        server.execute("postgres", _USE_UP.format(number))
+        status = server.execute("postgres", f"select pg_xact_status('{number}'::xid8)")
+        assert status == "committed"
+
+    # It takes as long as the server needs to start.
+    address = parse_postgres_uri(site.server.url(site.server.create_database()))
+    async with open_postgres(
+        address, QUERIES, SCHEMA, pool_size=2, deadline_seconds=60.0
+    ) as driver:
+        with pytest.raises(Unavailable, match="not known whether"):
+            await driver.write(body)
+    assert runs == 1
+    await site.comes_back()
+
+
 async def test_a_suspended_server_is_unavailable_in_time_and_then_back(site: Site) -> None:
     await site.fill_pool()
     site.server.process.suspend()

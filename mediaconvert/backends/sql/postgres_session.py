@@ -37,8 +37,12 @@ _CLOCK = "select cast(extract(epoch from clock_timestamp()) * 1000000 as bigint)
 _CLOCK_OF_A_WRITE = f"""{_CLOCK},
   cast(pg_current_xact_id() as text) as xid, pg_backend_pid() as backend"""
 
-# The first eight digits of a WAL file's name are the timeline: a promoted replica has another.
-TIMELINE = "select substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"
+# Within one history of a server a transaction's number is one transaction's. A promoted replica
+# has another timeline: the first eight digits of a WAL file's name. After a crash the server
+# gives numbers away again that it had not written to disk; it then begins its statistics anew
+# (pgstat_discard_stats in its source), which a clean restart keeps.
+HISTORY = """select concat_ws(' ', substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8),
+  (select extract(epoch from stats_reset) from pg_stat_bgwriter))"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,7 @@ class TransactionId:
     xid: str
     backend: int
     """The server process's pid."""
-    timeline: str
+    history: str
 
 
 def encode_text(text: str) -> str:
@@ -85,7 +89,7 @@ async def open_session(address: PostgresAddress, seconds: float) -> Session:
             "text", schema="pg_catalog", encoder=encode_text, decoder=decode_text, format="text"
         )
         with session.cut_at(asyncio.get_running_loop().time() + seconds):
-            await session.learn_timeline()
+            await session.learn_history()
     except BaseException:
         session.end()
         raise
@@ -99,7 +103,7 @@ class Session:
         self.raw = raw
         self._loop = asyncio.get_running_loop()
         self.used_at = self._loop.time()
-        self._timeline: str | None = None
+        self._history: str | None = None
         self.is_expired = False
         """Ended by the deadline of its transaction."""
         self.has_begun = False
@@ -173,13 +177,13 @@ class Session:
         self.raw.terminate()
 
     def _identify(self, connection: _PostgresConnection) -> TransactionId | None:
-        if connection.xid is None or connection.backend is None or self._timeline is None:
+        if connection.xid is None or connection.backend is None or self._history is None:
             return None
-        return TransactionId(connection.xid, connection.backend, self._timeline)
+        return TransactionId(connection.xid, connection.backend, self._history)
 
-    async def learn_timeline(self) -> None:
+    async def learn_history(self) -> None:
         try:
-            self._timeline = await self.raw.fetchval(TIMELINE)
+            self._history = await self.raw.fetchval(HISTORY)
         except asyncpg.PostgresError:
             # A replica does not say.
             if self.raw.is_closed():

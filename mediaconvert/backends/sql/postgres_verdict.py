@@ -12,7 +12,7 @@ from enum import Enum, auto
 
 import asyncpg
 
-from mediaconvert.backends.sql.postgres_session import TIMELINE, Session, TransactionId
+from mediaconvert.backends.sql.postgres_session import HISTORY, Session, TransactionId
 
 
 class Verdict(Enum):
@@ -21,12 +21,11 @@ class Verdict(Enum):
     PENDING = auto()
     """Not yet one or the other."""
     UNKNOWN = auto()
-    """Nobody knows any more, and nothing will change: another server has taken over."""
+    """Nobody knows any more, and nothing will change: another server has taken over, or this
+    one has crashed."""
 
 
-_STATUS = (
-    f"select pg_xact_status(cast(cast($1 as text) as xid8)) as status, ({TIMELINE}) as timeline"
-)
+_STATUS = f"select pg_xact_status(cast(cast($1 as text) as xid8)) as status, ({HISTORY}) as history"
 # By the transaction too: the pid may be somebody else's by now.
 _END = """select pg_terminate_backend(pid) from pg_stat_activity
 where pid = $1 and backend_xid = cast(cast(cast($2 as text) as xid8) as xid)"""
@@ -60,6 +59,6 @@ async def _ask(session: Session, transaction: TransactionId) -> Verdict:
             raise
         # A replica, or a server that has not come so far: not the one that had it.
         return Verdict.UNKNOWN
-    if row is None or row["timeline"] != transaction.timeline:
+    if row is None or row["history"] != transaction.history:
         return Verdict.UNKNOWN
     return _VERDICTS.get(row["status"], Verdict.UNKNOWN)
