@@ -38,7 +38,8 @@ class Chaos:
             *[self._cut_worker_off] * 4,
             *[self._drain_worker] * 2,
             *[self._kill_api] * 2,
-            self._restart_postgres,
+            lambda: self._restart_postgres(is_killed=False),
+            lambda: self._restart_postgres(is_killed=True),
             self._restart_redis,
         ]
         self._chance.shuffle(blows)
@@ -132,11 +133,13 @@ class Chaos:
         node.kill()
         self._down.append(node)
 
-    def _restart_postgres(self) -> None:
+    def _restart_postgres(self, *, is_killed: bool) -> None:
         server = self._cluster.servers.postgres.process
-        end = self._chance.choice([server.stop, server.kill])
-        self._tell(f"{end.__name__} postgres and start it again")
-        end()
+        self._tell(f"{'kill' if is_killed else 'stop'} postgres and start it again")
+        if is_killed:
+            server.kill()
+        else:
+            server.stop()
         self._wait(self._chance.uniform(0, LEASE_SECONDS))
         server.start()
 
