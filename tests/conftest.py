@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.servers.fixtures import (
     catalog_template,
     clickhouse,
+    databases,
     postgres,
     redis_address,
     redis_server,
@@ -15,6 +16,7 @@ from tests.servers.fixtures import (
 __all__ = [
     "catalog_template",
     "clickhouse",
+    "databases",
     "postgres",
     "redis_address",
     "redis_server",

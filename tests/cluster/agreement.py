@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tests.servers.clickhouse import ClickHouse
-from tests.servers.postgres import Postgres
+from tests.servers.postgres import Databases
 
 Value = str | int | float | None
 Row = tuple[Value, ...]
@@ -42,7 +42,7 @@ class SqliteTables:
 
 @dataclass(frozen=True)
 class PostgresTables:
-    server: Postgres
+    server: Databases
     database: str
 
     def rows(self, table: str, columns: Sequence[str]) -> list[Row]:

@@ -20,7 +20,7 @@ from mediaconvert.backends.sql.catalog import open_postgres_driver
 from mediaconvert.ports.analytics import AnalyticsStore
 from tests.cluster.agreement import ClickHouseTables, PostgresTables, SqliteTables, Tables
 from tests.servers.clickhouse import ClickHouse
-from tests.servers.postgres import Postgres
+from tests.servers.postgres import Databases
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ async def _sqlite(_request: Fixtures, folder: Path) -> AsyncIterator[Place]:
 
 @asynccontextmanager
 async def _postgres(request: Fixtures, _folder: Path) -> AsyncIterator[Place]:
-    server: Postgres = request.getfixturevalue("postgres")
+    server: Databases = request.getfixturevalue("databases")
     template: str = request.getfixturevalue("catalog_template")
     with server.database(template) as url:
         async with open_postgres_driver(url) as driver:

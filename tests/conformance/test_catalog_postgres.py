@@ -21,7 +21,7 @@ from mediaconvert.backends.sql.postgres_uri import parse_postgres_uri
 from mediaconvert.errors import InvalidRequest, StorageFull, Unavailable
 from mediaconvert.model import ListQuery
 from tests.conformance.worlds import World
-from tests.servers.postgres import Postgres
+from tests.servers.postgres import Databases
 
 QUERIES = {
     "add": "insert into t values ($1, $2)",
@@ -55,8 +55,8 @@ SCHEMA = [
 
 
 @pytest.fixture
-def url(postgres: Postgres) -> Iterator[str]:
-    with postgres.database() as url:
+def url(databases: Databases) -> Iterator[str]:
+    with databases.database() as url:
         yield url
 
 
@@ -80,8 +80,8 @@ async def _keys(driver: PostgresDriver) -> list[str]:
     return await driver.read(body)
 
 
-def _open_transactions(postgres: Postgres, url: str) -> int:
-    found = postgres.execute(
+def _open_transactions(databases: Databases, url: str) -> int:
+    found = databases.execute(
         url,
         "select count(*) from pg_stat_activity where datname = current_database() "
         "and pid <> pg_backend_pid() and xact_start is not null",
@@ -89,8 +89,8 @@ def _open_transactions(postgres: Postgres, url: str) -> int:
     return int(found)
 
 
-def _connections(postgres: Postgres, url: str) -> int:
-    found = postgres.execute(
+def _connections(databases: Databases, url: str) -> int:
+    found = databases.execute(
         url,
         "select count(*) from pg_stat_activity where datname = current_database() "
         "and pid <> pg_backend_pid()",
@@ -194,11 +194,11 @@ async def test_a_server_that_became_a_replica_is_said(driver: PostgresDriver) ->
 
 
 async def test_statements_that_the_schema_has_changed_under_are_prepared_anew(
-    driver: PostgresDriver, postgres: Postgres, url: str
+    driver: PostgresDriver, databases: Databases, url: str
 ) -> None:
     await _add(driver, "a")
     assert await _keys(driver) == ["a"]
-    postgres.execute(url, "alter table t add column more bigint")
+    databases.execute(url, "alter table t add column more bigint")
     assert await _keys(driver) == ["a"]
 
 
@@ -213,7 +213,7 @@ async def test_the_server_has_bounds_of_its_own(driver: PostgresDriver) -> None:
 
 @pytest.mark.parametrize("parameters", ["", "?pgbouncer=true"])
 async def test_nothing_needs_to_stay_prepared(url: str, parameters: str) -> None:
-    address = parse_postgres_uri(url + parameters)
+    address = parse_postgres_uri(url + parameters.replace("?", "&" if "?" in url else "?"))
     async with open_postgres(address, QUERIES, SCHEMA) as driver:
         for key in ("a", "b"):
             await _add(driver, key)
@@ -265,12 +265,12 @@ async def test_numbers_that_no_row_can_have_are_the_greatest_there_are(
 
 
 async def test_keys_are_in_the_order_of_their_bytes_whatever_the_database_thinks(
-    postgres: Postgres, catalog_template: str
+    databases: Databases, catalog_template: str
 ) -> None:
     keys = ["-", "A", "B", "Z", "_", "a", "a-b", "a/b", "aB", "ab", "z", "\x00z", "é", "中", "😀"]
-    with postgres.database(catalog_template) as url:
+    with databases.database(catalog_template) as url:
         # To bytes 'B' comes first; to most people 'a' does.
-        assert postgres.sorts_bytewise or postgres.execute(url, "select 'a' < 'B'") == "t"
+        assert databases.sorts_bytewise or databases.execute(url, "select 'a' < 'B'") == "t"
         async with open_postgres_driver(url) as driver:
             world = World(sql_catalog(driver), lambda _: [])
             ref = await world.owner()
@@ -415,7 +415,7 @@ async def test_a_write_that_has_begun_is_not_cancelled(driver: PostgresDriver) -
 
 
 async def test_after_hundreds_of_cancellations_the_pool_has_all_of_its_connections(
-    driver: PostgresDriver, postgres: Postgres, url: str
+    driver: PostgresDriver, databases: Databases, url: str
 ) -> None:
     chance = random.Random(3)
     outcomes: Counter[str] = Counter()
@@ -447,8 +447,8 @@ async def test_after_hundreds_of_cancellations_the_pool_has_all_of_its_connectio
     assert driver.pool.free_places == driver.pool.size == 5
     assert len(driver.pool.idle) <= 5
     assert all(session.is_usable for session in driver.pool.idle)
-    assert _open_transactions(postgres, url) == 0
-    assert _connections(postgres, url) == len(driver.pool.idle)
+    assert _open_transactions(databases, url) == 0
+    assert _connections(databases, url) == len(driver.pool.idle)
     assert written == set(await _keys(driver))
     # All of them at once still have their place, and none finds a transaction of another's.
     pids: set[int] = set()

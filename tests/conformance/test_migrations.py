@@ -27,7 +27,7 @@ from mediaconvert.errors import StartupError
 from mediaconvert.model import ListQuery
 from tests.conformance.worlds import World, lease, new_object, outcome
 from tests.program import ROOT, clean_environment, run_program
-from tests.servers.postgres import Postgres
+from tests.servers.postgres import Databases
 
 SQL = files("mediaconvert.backends.sql")
 
@@ -38,8 +38,8 @@ RELEASED = {
 
 
 @pytest.fixture
-def url(postgres: Postgres) -> Iterator[str]:
-    with postgres.database() as url:
+def url(databases: Databases) -> Iterator[str]:
+    with databases.database() as url:
         yield url
 
 
@@ -88,7 +88,7 @@ async def test_a_catalog_of_before_postgresql_goes_on_with_all_that_it_held(
 
 
 async def test_of_nodes_that_start_at_once_one_makes_the_schema_and_all_find_it(
-    url: str, postgres: Postgres
+    url: str, databases: Databases
 ) -> None:
     async def start() -> None:
         async with open_postgres_driver(url, pool_size=2) as driver:
@@ -97,24 +97,24 @@ async def test_of_nodes_that_start_at_once_one_makes_the_schema_and_all_find_it(
     async with trio.open_nursery() as nursery:
         for _ in range(8):
             nursery.start_soon(start)
-    applied = postgres.execute(url, "select version from schema_migrations order by version")
+    applied = databases.execute(url, "select version from schema_migrations order by version")
     known = load_migrations(SQL / "migrations", "postgres")
     assert applied.split() == [str(migration.version) for migration in known]
 
 
 async def test_a_schema_that_is_newer_than_the_program_is_refused(
-    url: str, postgres: Postgres
+    url: str, databases: Databases
 ) -> None:
     async with open_postgres_driver(url):
         pass
-    postgres.execute(url, "insert into schema_migrations values (99, 'from_the_future')")
+    databases.execute(url, "insert into schema_migrations values (99, 'from_the_future')")
     with pytest.raises(StartupError, match=r"schema version 99.*run the newer program"):
         async with open_postgres_driver(url):
             pass
 
 
 async def test_a_migration_that_fails_changes_nothing_on_postgresql(
-    url: str, postgres: Postgres
+    url: str, databases: Databases
 ) -> None:
     good = Migration(1, "t", ("create table t (k text)",))
     broken = Migration(2, "broken", ("create table u (k text)", "create nonsense"))
@@ -122,11 +122,11 @@ async def test_a_migration_that_fails_changes_nothing_on_postgresql(
         async with open_postgres(parse_postgres_uri(url), {}, [good, broken]):
             pass
     tables = "select tablename from pg_tables where schemaname = 'public' order by 1"
-    assert postgres.execute(url, tables).split() == ["schema_migrations", "t"]
+    assert databases.execute(url, tables).split() == ["schema_migrations", "t"]
     mended = Migration(2, "mended", ("create table u (k text)",))
     async with open_postgres(parse_postgres_uri(url), {}, [good, mended]):
         pass
-    assert postgres.execute(url, tables).split() == ["schema_migrations", "t", "u"]
+    assert databases.execute(url, tables).split() == ["schema_migrations", "t", "u"]
 
 
 # --- mediaconvert migrate --------------------------------------------------------------------

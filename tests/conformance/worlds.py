@@ -36,7 +36,7 @@ from mediaconvert.model import (
     VersionId,
 )
 from mediaconvert.ports.catalog import Catalog
-from tests.servers.postgres import Postgres
+from tests.servers.postgres import Databases
 
 ANY = Conditions()
 
@@ -135,7 +135,7 @@ async def _sqlite(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator
 
 @asynccontextmanager
 async def _postgres(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[World]:
-    server: Postgres = request.getfixturevalue("postgres")
+    server: Databases = request.getfixturevalue("databases")
     template: str = request.getfixturevalue("catalog_template")
     with server.database(template) as url:
 

@@ -18,7 +18,7 @@ from tests.cluster.agreement import ClickHouseTables, PostgresTables, Tables, di
 from tests.program import ROOT, clean_environment
 from tests.recovery.analytics_rig import begin
 from tests.servers.clickhouse import ClickHouse
-from tests.servers.postgres import Postgres
+from tests.servers.postgres import Databases
 
 LEASE_SECONDS = 2.0
 ROUNDS = 6
@@ -69,10 +69,10 @@ def flushers(count: int, database_url: str, dsn: str) -> Iterator[list[FlusherPr
 
 @pytest.mark.parametrize("kind", ["clickhouse", "postgres"])
 async def test_flushers_killed_and_stopped_at_random_lose_nothing_and_double_nothing(
-    postgres: Postgres, catalog_template: str, clickhouse: ClickHouse, kind: str
+    databases: Databases, catalog_template: str, clickhouse: ClickHouse, kind: str
 ) -> None:
     dice = random.Random(11)
-    with postgres.database(catalog_template) as url, clickhouse.database() as name:
+    with databases.database(catalog_template) as url, clickhouse.database() as name:
         dsn = clickhouse.dsn(name) if kind == "clickhouse" else ""
         with flushers(3, url, dsn) as running:
             async with open_postgres_driver(url) as driver:
@@ -100,6 +100,6 @@ async def test_flushers_killed_and_stopped_at_random_lose_nothing_and_double_not
                 # What those that went on still send changes nothing.
                 await work.jobs(1)
                 await work.all_told()
-                catalog = PostgresTables(postgres, url)
+                catalog = PostgresTables(databases, url)
                 analytics: Tables = ClickHouseTables(clickhouse, name) if dsn else catalog
                 assert disagreements(catalog, analytics) == []

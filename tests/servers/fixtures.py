@@ -16,7 +16,7 @@ import trio
 
 from mediaconvert.backends.sql.catalog import open_postgres_driver
 from tests.servers.clickhouse import ClickHouse
-from tests.servers.postgres import Postgres
+from tests.servers.postgres import Databases, GivenPostgres, Postgres
 from tests.servers.redis import Redis
 from tests.servers.seaweedfs import SeaweedFS
 
@@ -38,18 +38,30 @@ def postgres(servers_folder: Path) -> Iterator[Postgres]:
 
 
 @pytest.fixture(scope="session")
-def catalog_template(postgres: Postgres) -> str:
+def databases(request: pytest.FixtureRequest, servers_folder: Path) -> Databases:
+    """What tests want that need a well PostgreSQL: the machine's own where
+    MEDIACONVERT_TEST_POSTGRES names one, as any URI that DATABASE_URL takes."""
+    given = os.environ.get("MEDIACONVERT_TEST_POSTGRES")
+    if given:
+        return GivenPostgres(given, servers_folder)
+    server: Postgres = request.getfixturevalue("postgres")
+    return server
+
+
+@pytest.fixture(scope="session")
+def catalog_template(databases: Databases) -> Iterator[str]:
     """The name of a database with an empty catalog, to make others from."""
-    name = postgres.create_database()
+    name = databases.create_database()
 
     async def migrate() -> None:
-        async with open_postgres_driver(postgres.url(name)):
+        async with open_postgres_driver(databases.url(name)):
             pass
 
     # Asked for inside of a test's loop, so a loop of its own needs a thread.
     with ThreadPoolExecutor(1) as threads:
         threads.submit(trio.run, migrate).result()
-    return name
+    yield name
+    databases.drop_database(name)
 
 
 @pytest.fixture(scope="session")

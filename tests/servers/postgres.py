@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 from tests.servers.process import (
     ServerProcess,
@@ -25,18 +26,76 @@ USER = "mediaconvert"
 _LOCALE = "en_US.UTF-8"
 
 
-class Postgres:
+class Databases:
+    """A server as tests see it that only want a database of their own on it."""
+
+    sorts_bytewise: bool
+    """Whether the databases' own collation is C after all."""
+
+    def __init__(self, programs: Path) -> None:
+        self._bin = programs
+
+    def url(self, database: str = "postgres") -> str:
+        raise NotImplementedError
+
+    def create_database(self, template: str = "template1") -> str:
+        """A fresh one; its name."""
+        name = f"db_{secrets.token_hex(6)}"
+        self.execute(self.url(), f"create database {name} template {template}")
+        return name
+
+    def drop_database(self, name: str) -> None:
+        self.execute(self.url(), f"drop database {name} with (force)")
+
+    @contextmanager
+    def database(self, template: str = "template1") -> Iterator[str]:
+        """The URL of a fresh database, dropped afterwards."""
+        name = self.create_database(template)
+        try:
+            yield self.url(name)
+        finally:
+            self.drop_database(name)
+
+    def execute(self, database: str, statement: str) -> str:
+        """What psql answers, unaligned and without headings; a database by its name or URL."""
+        url = database if "://" in database else self.url(database)
+        done = subprocess.run(
+            [
+                *(str(self._bin / "psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"),
+                *("-d", url, "-c", statement),
+            ],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+
+class GivenPostgres(Databases):
+    """The machine's own, by the URL of any database on it; its user may create databases."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        super().__init__(_programs(folder))
+        self._url = urlsplit(url)
+        self.sorts_bytewise = self.execute(url, "select 'a' < 'B'") != "t"
+
+    def url(self, database: str = "postgres") -> str:
+        return urlunsplit(self._url._replace(path=f"/{database}"))
+
+
+class Postgres(Databases):
     """One server with as many databases as are asked for. `fsync` is off: no test pulls the
     plug of the machine."""
 
     def __init__(self, folder: Path, *, fsync: bool = False) -> None:
         open_to_server(folder)
-        self._bin = _programs(folder)
+        super().__init__(_programs(folder))
         self.port = free_port()
         self.socket_folder = folder
         self._locale = _make_locale(folder)
         self.sorts_bytewise = not self._locale
-        """Whether the databases' own collation is C after all."""
         data = folder / "data"
         locale = f"--locale={_LOCALE}" if self._locale else "--locale=C.UTF-8"
         run_once(
@@ -63,40 +122,6 @@ class Postgres:
 
     def url(self, database: str = "postgres") -> str:
         return f"postgres://{USER}@127.0.0.1:{self.port}/{database}"
-
-    def create_database(self, template: str = "template1") -> str:
-        """A fresh one; its name."""
-        name = f"db_{secrets.token_hex(6)}"
-        self.execute("postgres", f"create database {name} template {template}")
-        return name
-
-    def drop_database(self, name: str) -> None:
-        self.execute("postgres", f"drop database {name} with (force)")
-
-    @contextmanager
-    def database(self, template: str = "template1") -> Iterator[str]:
-        """The URL of a fresh database, dropped afterwards."""
-        name = self.create_database(template)
-        try:
-            yield self.url(name)
-        finally:
-            self.drop_database(name)
-
-    def execute(self, database: str, statement: str) -> str:
-        """What psql answers, unaligned and without headings; a database by its name or URL."""
-        url = database if "://" in database else self.url(database)
-        done = subprocess.run(
-            [
-                *(str(self._bin / "psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"),
-                *("-d", url, "-c", statement),
-            ],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
 
     def _answers(self) -> bool:
         if not accepts(self.port):
