@@ -1,9 +1,10 @@
 """Blows against a cluster, in an order that a seed decides: kills, stops, cuts and restarts.
 
-A blow to a worker falls only while every job that lost a worker before has ended, and nobody
-dead or stopped holds a lease. So no job is hit twice (three times would make it `poison`, and
-rightly), and a test may demand that every job is completed, whatever the seed and however slow
-the machine: chance decides what is hit and when, never whether the verdict is fair.
+A blow falls only while every job that lost a worker before has ended, and nobody dead or stopped
+holds a lease. So hardly any job loses two workers (one that is taken back between the look and
+the blow) and none loses three, which would rightly make it `poison`; and a test may demand that
+every job is completed, whatever the seed and however slow the machine: chance decides what is
+hit and when, never whether the verdict is fair.
 """
 
 from __future__ import annotations
