@@ -300,6 +300,8 @@ class LeaseState(StrEnum):
     HELD = "held"
     CANCEL = "cancel"
     LOST = "lost"
+    BUSY = "busy"
+    """Not known now: somebody is just writing to the job. Ours until we are told otherwise."""
 
 
 @dataclass(frozen=True, slots=True)

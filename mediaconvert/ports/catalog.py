@@ -155,7 +155,7 @@ class Objects(Protocol):
         self, ref: BucketRef, keys: Sequence[tuple[str, Conditions]]
     ) -> tuple[bool | PreconditionFailed, ...]:
         """Detach each; in order, whether it had existed, or the condition that failed. A
-        missing key is no error."""
+        missing key is no error. Not atomic: some at a time (S3 API: DeleteObjects)."""
 
     async def list(self, ref: BucketRef, query: ListQuery) -> ListPage:
         """Keys in order of their UTF-8 bytes. The cost does not depend on where the page
@@ -271,7 +271,8 @@ class Queue(Protocol):
     async def renew(
         self, worker_id: str, leases: Sequence[Lease], lease_seconds: float
     ) -> dict[JobId, LeaseState]:
-        """One statement for all of a process's leases."""
+        """All of a process's leases at once. One whose job is just being written to is not
+        waited for: it is BUSY, and neither renewed nor lost."""
 
     async def progress(
         self,

@@ -308,25 +308,17 @@ _SQL = files("mediaconvert.backends.sql")
 # a partial index that holds nothing but what is wanted; and the rows of a set or of a walk.
 _FINE = {
     ("garbage_oldest", "SCAN g"),
-    ("garbage_used_after_all", "SCAN garbage"),
     ("outbox_any", "SCAN outbox"),
     ("outbox_oldest", "SCAN outbox"),
     ("outbox_page", "SCAN page"),
-    ("outbox_events", "SCAN e VIRTUAL TABLE INDEX 1:"),
-    ("outbox_forget", "SCAN e VIRTUAL TABLE INDEX 1:"),
     ("outbox_drop", "SCAN b"),
-    ("outbox_drop", "SCAN e VIRTUAL TABLE INDEX 1:"),
     ("gauges", "SCAN garbage USING COVERING INDEX sqlite_autoindex_garbage_1"),
     ("objects_unread", "SCAN o USING INDEX objects_detached"),
     ("claim_users", "SCAN first"),
     ("claim_users", "SCAN w"),
     ("claim_users", "SCAN due"),
     ("claim", "SCAN picked"),
-    ("claimed", "SCAN json_each VIRTUAL TABLE INDEX 1:"),
-    ("claimed_segments", "SCAN json_each VIRTUAL TABLE INDEX 1:"),
     ("list_walk", "SCAN w"),
-    ("blobs_unknown", "SCAN b VIRTUAL TABLE INDEX 1:"),
-    ("renew", "SCAN json_each VIRTUAL TABLE INDEX 1:"),
     ("schema_applied", "SCAN pragma_user_version VIRTUAL TABLE INDEX 0:"),
 }
 
@@ -346,7 +338,9 @@ def test_no_query_reads_a_whole_table_that_grows(database: sqlite3.Connection) -
     for name, text in load_queries(_SQL / "queries", "sqlite").items():
         count = max((int(number) for number in re.findall(r"\?(\d+)", text)), default=0)
         for row in database.execute(f"explain query plan {text}", [None] * count):
-            if row[3].startswith("SCAN") and row[3] != "SCAN CONSTANT ROW":
+            # What is read whole is the set of names or ids that a query was handed.
+            is_handed = row[3] == "SCAN CONSTANT ROW" or "VIRTUAL TABLE INDEX 1:" in row[3]
+            if row[3].startswith("SCAN") and not is_handed:
                 found.add((name, row[3]))
     assert found <= _FINE
 

@@ -98,6 +98,11 @@ class QueryError(MediaConvertError):
 _NAME = re.compile(r"-- name: (?P<name>[a-z0-9_]+)(?: \[(?P<dialect>[a-z]+)\])?\s*$")
 # Outside of quotes, which our statements use for literals without any $ in them.
 _PARAM = re.compile(r"\$(\d+)")
+_IDS = re.compile(r"\bids_in\((\$\d+)\)")
+_IDS_IN = {
+    "sqlite": r"(select value from json_each(\1))",
+    "postgres": r"(select cast(value as bigint) from json_array_elements_text(cast(\1 as json)))",
+}
 _ROW_LOCK = re.compile(
     r"\s+for (?:no key update|update|share|key share)(?: of \w+)?(?: skip locked)?\b"
 )
@@ -143,6 +148,8 @@ def _blocks(file_name: str, text: str) -> Iterable[tuple[str, str | None, str]]:
 
 
 def _translate(text: str, dialect: str) -> str:
+    # `in ids_in($1)`: the numbers of a JSON array.
+    text = _IDS.sub(_IDS_IN.get(dialect, r"\g<0>"), text)
     # To SQLite `$1` is a parameter *named* $1, numbered by its first appearance: it would
     # bind in the wrong order. `?1` is the one that is numbered as written.
     # Row locks mean nothing to it: a transaction that writes is alone.

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from mediaconvert.backends.sql import rows
 from mediaconvert.backends.sql.driver import Connection, Row
 from mediaconvert.backends.sql.transitions import Change, note_changes, note_transition
-from mediaconvert.backends.sql.versions import lock_current, purge_unread, replace_object
+from mediaconvert.backends.sql.versions import place_outputs, purge_unread
 from mediaconvert.model import (
     FailureKind,
     JobFailure,
@@ -29,17 +29,19 @@ _MAX_ERROR = 2_000
 _BUCKET_GONE = "the bucket '{name}' was deleted while the job ran; its outputs have no place"
 
 
-async def complete_job(conn: Connection, job: Row, outcome: JobOutcome) -> bool:
-    """Outputs visible and job completed. False where the bucket is gone and it failed."""
-    bucket = await conn.fetch_row("bucket_by_id", job["bucket_id"], job["user_id"])
-    if bucket is None:
+async def complete_job(
+    conn: Connection, job: Row, outcome: JobOutcome, changes: list[Change]
+) -> bool:
+    """Outputs visible and job completed; its change is added to `changes`, which the caller
+    notes. False where the bucket is gone and it failed. `job` is a locked row of
+    `jobs_to_finish`, still processing."""
+    if not await _has_place(conn, job, outcome):
         message = _BUCKET_GONE.format(name=job["bucket_name"])
         failure = JobFailure(FailureKind.INPUT, "bucket_gone", message, steps=outcome.steps)
         await end_as_failed(conn, job, failure)
         return False
-    for output in outcome.outputs:
-        current = await lock_current(conn, job["bucket_id"], output.key)
-        await replace_object(conn, job["bucket_id"], output, current)
+    if outcome.outputs:
+        await place_outputs(conn, job["bucket_id"], outcome.outputs)
     ended = await conn.fetch_one(
         "job_complete",
         job["id"],
@@ -51,9 +53,19 @@ async def complete_job(conn: Connection, job: Row, outcome: JobOutcome) -> bool:
     )
     count = len(outcome.outputs)
     message = f"Completed with {count} output {'file' if count == 1 else 'files'}."
-    await _note_end(conn, ended, job["pipeline_name"], message, outcome.steps)
-    await purge_unread(conn, job["source_id"])
+    facts = rows.job_facts(ended, job["pipeline_name"])
+    changes.append(Change(facts, JobStatus.PROCESSING, TriggeredBy.WORKER, message, outcome.steps))
+    if not job["source_is_current"]:
+        # One that is being replaced just now is left to the sweep of detached objects.
+        await purge_unread(conn, [job["source_id"]])
     return True
+
+
+async def _has_place(conn: Connection, job: Row, outcome: JobOutcome) -> bool:
+    """Whether its bucket is there; with outputs, and stays until they are in it."""
+    if not outcome.outputs:
+        return job["live_bucket_id"] is not None
+    return await conn.fetch_row("bucket_by_id", job["bucket_id"], job["user_id"]) is not None
 
 
 async def end_as_failed(conn: Connection, job: Row, failure: JobFailure) -> None:
@@ -72,7 +84,7 @@ async def end_as_failed(conn: Connection, job: Row, failure: JobFailure) -> None
         await conn.now_us(),
     )
     await _note_end(conn, ended, job["pipeline_name"], message, failure.steps)
-    await purge_unread(conn, job["source_id"])
+    await purge_unread(conn, [job["source_id"]])
 
 
 async def _note_end(
@@ -105,5 +117,5 @@ async def give_up_or_requeue(
     if not await conn.execute("job_give_up", job["id"], error, await conn.now_us()):
         return False
     await note_transition(conn, job["id"], JobStatus.PROCESSING, by, f"Given up: {error}.")
-    await purge_unread(conn, job["source_id"])
+    await purge_unread(conn, [job["source_id"]])
     return False

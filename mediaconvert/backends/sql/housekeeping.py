@@ -14,6 +14,9 @@ from mediaconvert.errors import Unavailable
 from mediaconvert.model import BlobId
 from mediaconvert.ports.catalog import CatalogGauges
 
+_ABORTED_AT_ONCE = 100
+"""Uploads of one transaction: two round trips each."""
+
 
 class SqlHousekeeping:
     """ports.catalog.Housekeeping."""
@@ -56,11 +59,8 @@ class SqlHousekeeping:
 
     async def purge_detached(self, limit: int) -> int:
         async def body(conn: Connection) -> int:
-            purged = 0
-            for row in await conn.fetch("objects_unread", limit):
-                purged += await purge_unread(conn, row["id"])
-            await conn.execute("garbage_used_after_all")
-            return purged
+            found = await conn.fetch("objects_unread", limit)
+            return await purge_unread(conn, [row["id"] for row in found])
 
         return await self._driver.write(body, isolation=Isolation.STATEMENT)
 
@@ -70,14 +70,20 @@ class SqlHousekeeping:
         async def body(conn: Connection) -> int:
             now = await conn.now_us()
             stale = await conn.fetch(
-                "uploads_stale", now - round(older_than_seconds * 1_000_000), limit
+                "uploads_stale", now - round(older_than_seconds * 1_000_000), _ABORTED_AT_ONCE
             )
             for row in stale:
                 await abort_upload(conn, row["id"])
             await conn.execute("uploads_forget", now - REMEMBERED_US)
             return len(stale)
 
-        return await self._driver.write(body, isolation=Isolation.STATEMENT)
+        aborted = 0
+        while aborted < limit:
+            count = await self._driver.write(body, isolation=Isolation.STATEMENT)
+            aborted += count
+            if count < _ABORTED_AT_ONCE:
+                break
+        return aborted
 
     async def gauges(self) -> CatalogGauges:
         async def body(conn: Connection) -> CatalogGauges:

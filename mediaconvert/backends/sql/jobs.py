@@ -67,7 +67,7 @@ class SqlJobs:
                 raise JobAlreadyEnded(job_id, before.value)
             await conn.execute("job_cancel", user_id, job_id, before.value, await conn.now_us())
             await note_transition(conn, job_id, before, TriggeredBy.USER, "Canceled by its owner.")
-            await purge_unread(conn, row["source_id"])
+            await purge_unread(conn, [row["source_id"]])
             return before
 
         return await self._driver.write(body, isolation=Isolation.STATEMENT)

@@ -45,6 +45,9 @@ log = logging.getLogger("mediaconvert.backends.sql.postgres")
 
 MAX_CONFLICTS = 5
 """How often a transaction is run again because of others."""
+MAX_TAKEN = 20
+"""How often because a value that it adds was there already: each time somebody else has got
+further, so many who write one key at once come through in turn."""
 MAX_LOSSES = 3
 """How often because its connection was lost."""
 PATIENCE_SECONDS = 2.0
@@ -220,12 +223,17 @@ class PostgresPool:
             if attempts.losses <= MAX_LOSSES:
                 return Verdict.ABORTED
             raise translated(error) from error
-        if is_conflict(error) or isinstance(error, UniqueViolation):
-            # A unique value that the body did not reckon with: somebody else has just added it.
+        # A unique value that the body did not reckon with: somebody else has just added it.
+        is_taken = isinstance(error, UniqueViolation)
+        if is_conflict(error) or is_taken:
             attempts.conflicts += 1
-            if attempts.conflicts <= MAX_CONFLICTS:
-                await asyncio.sleep(random.uniform(0, 0.005 * 2**attempts.conflicts))
+            if attempts.conflicts <= (MAX_TAKEN if is_taken else MAX_CONFLICTS):
+                pause = 0.005 * 2 ** min(attempts.conflicts, MAX_CONFLICTS)
+                await asyncio.sleep(random.uniform(0, pause))
                 return Verdict.ABORTED
+            raise Unavailable(
+                "too many want to change the same at once; nothing was changed"
+            ) from error
         if is_read_only(error):
             # Of several hosts another may be the primary by now.
             self._forget_idle_since(self._loop.time())

@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from mediaconvert.backends.sql import rows
 from mediaconvert.backends.sql.claiming import claim_jobs
 from mediaconvert.backends.sql.driver import Connection, Driver, Isolation, Row
-from mediaconvert.backends.sql.endings import complete_job, end_as_failed, give_up_or_requeue
+from mediaconvert.backends.sql.endings import end_as_failed, give_up_or_requeue
+from mediaconvert.backends.sql.finishing import GroupFinisher
 from mediaconvert.backends.sql.transitions import note_transition
 from mediaconvert.model import (
     ClaimedJob,
@@ -37,6 +38,7 @@ class SqlQueue:
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
+        self._finisher = GroupFinisher(driver)
 
     async def claim(
         self, worker_id: str, limit: int, lease_seconds: float
@@ -63,7 +65,7 @@ class SqlQueue:
             return {
                 lease.job_id: LeaseState.HELD
                 if lease.job_id in held
-                else await _lost_or_canceled(conn, lease.job_id)
+                else await _unrenewed_state(conn, worker_id, lease)
                 for lease in leases
             }
 
@@ -90,15 +92,7 @@ class SqlQueue:
         """As the port says. Finishing once more under the lease that finished the job changes
         nothing and answers True, for a worker that did not hear the first answer."""
 
-        async def body(conn: Connection) -> bool:
-            job = await conn.fetch_row("job_of_lease", *_fence(lease))
-            if job is None:
-                return False
-            if job["status"] == JobStatus.COMPLETED.value:
-                return True
-            return await complete_job(conn, job, outcome)
-
-        return await self._driver.write(body, isolation=Isolation.STATEMENT)
+        return await self._finisher.finish(lease, outcome)
 
     async def fail(
         self, lease: Lease, failure: JobFailure, retry_after_seconds: float | None
@@ -171,11 +165,12 @@ async def _running(conn: Connection, lease: Lease) -> Row | None:
     return None if job is None or job["status"] != JobStatus.PROCESSING.value else job
 
 
-async def _lost_or_canceled(conn: Connection, job_id: JobId) -> LeaseState:
-    row = await conn.fetch_row("job_status", job_id)
+async def _unrenewed_state(conn: Connection, worker_id: str, lease: Lease) -> LeaseState:
+    row = await conn.fetch_row("lease_state", *_fence(lease), worker_id)
     if row is not None and row["status"] == JobStatus.CANCELED.value:
         return LeaseState.CANCEL
-    return LeaseState.LOST
+    # Still ours, but it was not renewed: somebody was just writing to it.
+    return LeaseState.BUSY if row is not None and row["is_held"] else LeaseState.LOST
 
 
 async def _retry(

@@ -6,8 +6,10 @@ inside their transactions; checks no ownership: whoever calls has resolved the b
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mediaconvert.backends.sql import rows
-from mediaconvert.backends.sql.driver import Connection, Row
+from mediaconvert.backends.sql.driver import Connection, Param, Row
 from mediaconvert.backends.sql.transitions import NewJob, submit_job
 from mediaconvert.conditions import check_write
 from mediaconvert.errors import ObjectNotFound
@@ -105,17 +107,7 @@ async def replace_object(
     now = await conn.now_us()
     if current is not None:
         await conn.execute("object_detach", current["id"], now)
-    row = await conn.fetch_one(
-        "object_add",
-        bucket_id,
-        new.key,
-        new.size,
-        new.etag,
-        *rows.header_params(new.headers),
-        *rows.checksum_params(new.checksum),
-        rows.part_infos(new.parts),
-        now,
-    )
+    row = await conn.fetch_one("object_add", *_added(bucket_id, new, now))
     object_id: ObjectId = row["id"]
     await conn.execute_many(
         "object_add_segment",
@@ -126,26 +118,60 @@ async def replace_object(
     )
     if current is not None:
         # After the new segments are there: a copy onto itself goes on using the old blobs.
-        await purge_unread(conn, current["id"])
+        await purge_unread(conn, [current["id"]])
     return object_id
 
 
-async def detach_object(conn: Connection, object_id: ObjectId) -> None:
-    """Make a current object invisible, and purge it unless an unended job reads it."""
-    await conn.execute("object_detach", object_id, await conn.now_us())
-    await purge_unread(conn, object_id)
+async def place_outputs(conn: Connection, bucket_id: int, outputs: Sequence[NewObject]) -> None:
+    """Put all of them in the place of whatever has their keys, in a few round trips however
+    many they are. UniqueViolation where somebody else has just written one of the keys."""
+    now = await conn.now_us()
+    placed = {output.key: output for output in outputs}
+    # In one order for all, so that two who write the same keys never wait in a circle.
+    keys = [(bucket_id, key, now) for key in sorted(placed)]
+    await conn.execute_many("object_detach_key", keys)
+    await conn.execute_many(
+        "object_add", [_added(bucket_id, output, now) for output in placed.values()]
+    )
+    await conn.execute_many(
+        "object_add_segment_of_key",
+        [
+            (bucket_id, output.key, position, segment.blob_id, segment.offset, segment.size)
+            for output in placed.values()
+            for position, segment in enumerate(output.segments)
+        ],
+    )
+    detached = await conn.fetch("objects_detached_at", bucket_id, now)
+    await purge_unread(conn, [row["id"] for row in detached])
 
 
-async def purge_unread(conn: Connection, object_id: ObjectId) -> bool:
-    """Delete a detached object that no unended job reads; blobs that nothing else refers to
-    become garbage. Anything else is left alone."""
-    if await conn.fetch_row("object_lock_detached", object_id) is None:
-        return False
-    if await conn.fetch_row("object_unread", object_id) is None:
-        return False
-    await conn.execute("garbage_of_object", object_id, await conn.now_us())
-    await conn.execute("object_delete", object_id)
-    return True
+def _added(bucket_id: int, new: NewObject, now: int) -> tuple[Param, ...]:
+    return (
+        bucket_id,
+        new.key,
+        new.size,
+        new.etag,
+        *rows.header_params(new.headers),
+        *rows.checksum_params(new.checksum),
+        rows.part_infos(new.parts),
+        now,
+    )
+
+
+async def purge_unread(conn: Connection, object_ids: Sequence[ObjectId]) -> int:
+    """Delete those of the objects that are detached and that no unended job reads; blobs that
+    nothing else refers to become garbage. Anything else is left alone. Answers how many."""
+    if not object_ids:
+        return 0
+    ids = rows.dumps(sorted(object_ids))
+    if not await conn.fetch("objects_lock_detached", ids):
+        return 0
+    unread = [row["id"] for row in await conn.fetch("objects_unread_of", ids)]
+    if unread:
+        gone = rows.dumps(unread)
+        await conn.execute("garbage_of_objects", gone, await conn.now_us())
+        await conn.execute("objects_delete", gone)
+    return len(unread)
 
 
 async def load_object(conn: Connection, row: Row, *, with_job: bool) -> StoredObject:

@@ -9,11 +9,6 @@ where g.created_at <= $2
   and not exists (select 1 from part_segments p where p.blob_id = g.blob_id)
 order by g.id limit $1;
 
--- name: garbage_used_after_all
-delete from garbage
-where exists (select 1 from object_segments o where o.blob_id = garbage.blob_id)
-   or exists (select 1 from part_segments p where p.blob_id = garbage.blob_id);
-
 -- name: garbage_forget
 delete from garbage where blob_id = $1;
 

@@ -38,14 +38,30 @@ values ($1, $2, $3, $4, $5);
 -- name: object_detach
 update objects set is_current = 0, detached_at = $2 where id = $1 and is_current = 1;
 
--- name: object_lock_detached
--- Before its readers are counted: nobody begins to read it meanwhile.
-select id from objects where id = $1 and is_current = 0 for update;
+-- name: object_detach_key
+-- Whatever is current under a key.
+update objects set is_current = 0, detached_at = $3
+where bucket_id = $1 and key = $2 and is_current = 1;
 
--- name: object_unread
--- A detached object that no unended job reads.
+-- name: objects_detached_at
+-- What this transaction has detached in a bucket: its instant tells.
+select id from objects where bucket_id = $1 and is_current = 0 and detached_at = $2;
+
+-- name: object_add_segment_of_key
+-- Of the object that is current under a key.
+insert into object_segments (object_id, position, blob_id, start, size)
+select o.id, $3, $4, $5, $6 from objects o
+where o.bucket_id = $1 and o.key = $2 and o.is_current = 1;
+
+-- name: objects_lock_detached
+-- Of the objects in the JSON array $1. Before their readers are counted: nobody begins to read
+-- them meanwhile.
+select id from objects where id in ids_in($1) and is_current = 0 order by id for update;
+
+-- name: objects_unread_of
+-- Those of them, detached, that no unended job reads.
 select id from objects o
-where o.id = $1 and o.is_current = 0
+where o.id in ids_in($1) and o.is_current = 0
   and not exists (
     select 1 from jobs j where j.source_id = o.id and j.status in ('pending', 'processing')
   );
@@ -58,16 +74,17 @@ where o.is_current = 0
   )
 order by o.detached_at limit $1;
 
--- name: object_delete
-delete from objects where id = $1 and is_current = 0;
+-- name: objects_delete
+delete from objects where id in ids_in($1) and is_current = 0;
 
--- name: garbage_of_object
--- Before an object is deleted: its blobs that nothing else refers to.
+-- name: garbage_of_objects
+-- Before objects (the JSON array $1) are deleted: their blobs that nothing else refers to.
 insert into garbage (blob_id, created_at)
 select distinct s.blob_id, cast($2 as bigint) from object_segments s
-where s.object_id = $1
+where s.object_id in ids_in($1)
   and not exists (
-    select 1 from object_segments o where o.blob_id = s.blob_id and o.object_id <> s.object_id
+    select 1 from object_segments o
+    where o.blob_id = s.blob_id and o.object_id not in ids_in($1)
   )
   and not exists (select 1 from part_segments p where p.blob_id = s.blob_id)
 on conflict (blob_id) do nothing;

@@ -67,44 +67,28 @@ select o.*, j.id as job_id, j.lease_token, j.user_id, j.bucket_name, j.attempt,
 from jobs j
 join pipeline_versions v on v.id = j.version_id
 left join objects o on o.id = j.source_id
-where j.id in (
-  select cast(value as bigint) from json_array_elements_text(cast($1 as json))
-);
-
--- name: claimed [sqlite]
-select o.*, j.id as job_id, j.lease_token, j.user_id, j.bucket_name, j.attempt,
-  j.infra_failures, j.crashes, j.pipeline_id, v.name as pipeline_name,
-  v.format as pipeline_format, v.content as pipeline_content, v.digest as pipeline_digest,
-  j.source_content_type, j.source_size, j.output_bytes, j.status, j.error, j.error_code,
-  j.created_at as job_created_at, j.started_at, j.finished_at
-from jobs j
-join pipeline_versions v on v.id = j.version_id
-left join objects o on o.id = j.source_id
-where j.id in (select value from json_each($1));
+where j.id in ids_in($1);
 
 -- name: claimed_segments
 -- Of the sources of the jobs in the JSON array $1.
 select distinct s.object_id, s.position, s.blob_id, s.start, s.size
 from jobs j join object_segments s on s.object_id = j.source_id
-where j.id in (
-  select cast(value as bigint) from json_array_elements_text(cast($1 as json))
-)
-order by s.object_id, s.position;
-
--- name: claimed_segments [sqlite]
-select distinct s.object_id, s.position, s.blob_id, s.start, s.size
-from jobs j join object_segments s on s.object_id = j.source_id
-where j.id in (select value from json_each($1))
+where j.id in ids_in($1)
 order by s.object_id, s.position;
 
 -- name: next_due
 select min(available_at) as due from jobs where status = 'pending';
 
 -- name: renew
--- All leases of a process, $1 as a JSON array of tokens.
-update jobs set lease_until = $3
-where status = 'processing' and worker_id = $2
-  and lease_token in (select value from json_array_elements_text(cast($1 as json)))
+-- All leases of a process, $1 as a JSON array of tokens, but for those whose rows somebody else
+-- is just writing: one that takes long must not cost all the others.
+with picked as materialized (
+  select id from jobs
+  where status = 'processing' and worker_id = $2
+    and lease_token in (select value from json_array_elements_text(cast($1 as json)))
+  for no key update skip locked
+)
+update jobs set lease_until = $3 where id in (select id from picked)
 returning id;
 
 -- name: renew [sqlite]
@@ -113,8 +97,12 @@ where status = 'processing' and worker_id = $2
   and lease_token in (select value from json_each($1))
 returning id;
 
--- name: job_status
-select status from jobs where id = $1;
+-- name: lease_state
+-- What became of a job, and whether the lease with the token $2 is still the worker's ($3).
+select status,
+  case when status = 'processing' and lease_token = $2 and worker_id = $3 then 1 else 0 end
+    as is_held
+from jobs where id = $1;
 
 -- name: job_of_lease
 -- The job that a lease was given for, running or completed under it, and nobody else's to
@@ -122,6 +110,17 @@ select status from jobs where id = $1;
 select j.*, v.name as pipeline_name
 from jobs j join pipeline_versions v on v.id = j.version_id
 where j.id = $1 and j.lease_token = $2 and j.status in ('processing', 'completed')
+for update of j;
+
+-- name: jobs_to_finish
+-- Of the jobs in the JSON array $1, locked; whether each one's bucket and source are still there.
+select j.*, v.name as pipeline_name,
+  (select b.id from buckets b where b.id = j.bucket_id and b.owner_id = j.user_id)
+    as live_bucket_id,
+  coalesce((select o.is_current from objects o where o.id = j.source_id), 0) as source_is_current
+from jobs j join pipeline_versions v on v.id = j.version_id
+where j.id in ids_in($1)
+order by j.id
 for update of j;
 
 -- name: job_progress
