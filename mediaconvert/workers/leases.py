@@ -89,6 +89,7 @@ class LeaseKeeper:
         self._lease_seconds = settings.lease_seconds
         # Two renewals may fail before a job is stopped, whatever the settings say.
         self._renew_seconds = min(settings.renew_seconds, settings.lease_seconds / 3)
+        self._retry_seconds = min(RETRY_SECONDS, self._renew_seconds)
         self._held: list[HeldJob] = []
         self._left: list[HeldJob] = []
         """Over, and not given back yet. At most one a slot: without the catalog none is claimed."""
@@ -140,45 +141,57 @@ class LeaseKeeper:
             held.stop(why)
 
     async def run(self) -> None:
-        """Renew until cancelled."""
-        is_away = False
+        """Renew and give back until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._repeat_renewal)
+            # By itself: one that cannot be given back now must not keep the others waiting.
+            nursery.start_soon(self._repeat_giving_back)
+
+    async def _repeat_renewal(self) -> None:
+        is_away = is_urgent = False
         while True:
-            is_urgent = is_away or self._unrenewed()
-            await trio.sleep(
-                min(RETRY_SECONDS, self._renew_seconds) if is_urgent else self._renew_seconds
-            )
+            await trio.sleep(self._retry_seconds if is_urgent else self._renew_seconds)
             try:
-                await self._give_back()
-                await self._renew()
+                is_urgent = not await self._renew()
             except Unavailable as error:
                 if not is_away:
                     log.warning("leases cannot be renewed: %s", error)
-                is_away = True
+                is_away = is_urgent = True
             else:
                 if is_away:
                     log.info("leases are being renewed again")
                 is_away = False
 
+    async def _repeat_giving_back(self) -> None:
+        while True:
+            await trio.sleep(self._retry_seconds)
+            for held in self._unrenewed():
+                try:
+                    await self._give_back(held)
+                except Unavailable as error:
+                    log.debug("a job cannot be given back yet: %s", error)
+
     def _unrenewed(self) -> list[HeldJob]:
         return [held for held in (*self._left, *self._held) if held.waits_to_be_given_back]
 
-    async def _give_back(self) -> None:
+    async def _give_back(self, held: HeldJob) -> None:
         """Release what was stopped for want of a renewal, so that it is not taken for the job
         of a dead worker when its lease runs out. Refused where that has happened."""
-        for held in self._unrenewed():
-            is_released = await self._queue.release(
-                held.lease, "its lease could not be renewed in time"
-            )
-            held.is_given_back = True
-            log.info(
-                "gave back a job whose lease could not be renewed"
-                if is_released
-                else "a job whose lease could not be renewed is no longer ours",
-                extra={"fields": {"job": held.job.id}},
-            )
-        self._left.clear()
+        is_released = await self._queue.release(
+            held.lease, "its lease could not be renewed in time"
+        )
+        held.is_given_back = True
+        if held in self._left:
+            self._left.remove(held)
+        log.info(
+            "gave back a job whose lease could not be renewed"
+            if is_released
+            else "a job whose lease could not be renewed is no longer ours",
+            extra={"fields": {"job": held.job.id}},
+        )
 
-    async def _renew(self) -> None:
+    async def _renew(self) -> bool:
+        """Whether the state of every lease is known."""
         # A job that is being put back still needs its lease; a lost one has none.
         asked = {
             held.job.id: held
@@ -186,12 +199,13 @@ class LeaseKeeper:
             if held.stopped is None or held.stopped is Stop.SHUTDOWN
         }
         if not asked:
-            return
+            return True
         asked_at = trio.current_time()
         answers = await self._queue.renew(
             self._worker_id, [held.lease for held in asked.values()], self._lease_seconds
         )
         for job_id, held in asked.items():
+            # BUSY neither lengthens what was certain before nor ends it.
             match answers.get(job_id, LeaseState.LOST):
                 case LeaseState.HELD:
                     held.scope.deadline = asked_at + self._lease_seconds * TRUSTED_SHARE
@@ -199,3 +213,4 @@ class LeaseKeeper:
                     held.stop(Stop.CANCELED)
                 case LeaseState.LOST:
                     held.stop(Stop.LOST)
+        return LeaseState.BUSY not in answers.values()
