@@ -32,11 +32,19 @@ SWEEP_SHARE = 0.1
 """Of a lease: how often dead ones are looked for. With 15 s a job whose worker was killed is
 back in the queue 16.5 s later at most, and the promise is 20."""
 MERCY_SHARE = 1 / 3
-"""Of a lease: for workers to be heard again after an outage. They try once a second, so it is
-never less than MERCY_SECONDS."""
 MERCY_SECONDS = 3.0
+"""After an outage workers have a third of a lease and three seconds to be heard again: 8 s of 15.
+One whose packets were dropped may have begun its last vain try just before the catalog came
+back (5 s, the catalog's deadline), then waits for its next (1 s), which leaves 2 s for that."""
+STANDSTILL_SECONDS = 3.0
+"""This process stood still when its own short pause took a third of a lease, or this long."""
 PAUSE_SECONDS = 0.1
 """Between two batches: at most 5,000 deletions a second, the rest of the disk is for users."""
+
+
+def mercy_seconds(lease_seconds: float) -> float:
+    """How long after an outage nobody is taken for dead."""
+    return lease_seconds * MERCY_SHARE + MERCY_SECONDS
 
 
 class Janitor:
@@ -163,12 +171,13 @@ class Janitor:
         to renew them, or to give their jobs back, before anybody is taken for dead."""
         lease_seconds = self._settings.workers.lease_seconds
         every = lease_seconds * SWEEP_SHARE
-        mercy = max(lease_seconds * MERCY_SHARE, MERCY_SECONDS)
+        mercy = mercy_seconds(lease_seconds)
+        standstill = max(lease_seconds / 3, STANDSTILL_SECONDS)
         reachable_since = last = trio.current_time()
         while True:
             await trio.sleep(every)
             now = trio.current_time()
-            if now - last > mercy:
+            if now - last > standstill:
                 reachable_since = now
             last = now
             is_merciful = now - reachable_since < mercy

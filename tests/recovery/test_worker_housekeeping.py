@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import logging
 import sqlite3
 from collections.abc import AsyncIterator
@@ -13,10 +14,12 @@ import trio
 
 from mediaconvert.analytics.flusher import Flusher
 from mediaconvert.backends.analytics.sqlite import open_sqlite_analytics
+from mediaconvert.backends.sql.catalog import open_postgres_driver
 from mediaconvert.model import Conditions, JobStatus, ObjectHeaders
 from mediaconvert.ports.notices import Notice, Topic
-from mediaconvert.settings import AnalyticsSettings, Settings, StorageSettings
-from mediaconvert.workers.janitor import Janitor
+from mediaconvert.settings import AnalyticsSettings, Settings, StorageSettings, WorkerSettings
+from mediaconvert.workers.janitor import Janitor, mercy_seconds
+from mediaconvert.workers.leases import RETRY_SECONDS
 from tests.program import PHOTO
 from tests.recovery.test_worker_jobs import RESIZE
 from tests.recovery.worker_rig import Rig, open_rig, settings_for, until
@@ -123,6 +126,12 @@ async def test_a_job_whose_lease_ran_out_is_taken_back_and_announced(rig: Rig) -
         await until(is_back)
         with trio.fail_after(30):
             assert await ready.receive() == Notice(Topic.JOB_READY, str(job_id))
+
+
+def test_after_an_outage_a_worker_has_time_for_the_try_that_fails_and_for_the_next() -> None:
+    default = inspect.signature(open_postgres_driver).parameters["deadline_seconds"].default
+    patience = mercy_seconds(WorkerSettings().lease_seconds)
+    assert patience > default + RETRY_SECONDS
 
 
 async def test_stale_uploads_are_aborted_and_younger_ones_are_not(rig: Rig) -> None:
