@@ -94,7 +94,7 @@ async def _analytics(settings: Settings) -> str:
 
     address = parse_clickhouse_dsn(settings.analytics.clickhouse_dsn)
     # Nothing to prepare: the first start makes database and tables.
-    link = ClickHouseLink(address, lambda client: None, threads=1)
+    link = ClickHouseLink(address, lambda client: None, threads=1, call_seconds=DEADLINE_SECONDS)
     try:
         return f"ClickHouse {await link.run(lambda client: client.server_version)}"
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -22,6 +23,7 @@ from mediaconvert.backends.analytics.clickhouse_address import parse_clickhouse_
 from mediaconvert.backends.sql.catalog import open_sqlite_catalog
 from mediaconvert.errors import Unavailable
 from mediaconvert.metrics import Metrics
+from mediaconvert.model import UserId
 from mediaconvert.settings import AnalyticsSettings
 from tests.cluster.agreement import ClickHouseTables, SqliteTables, disagreements
 from tests.recovery.analytics_rig import Work, begin, until
@@ -185,6 +187,27 @@ async def test_an_insert_whose_answer_is_lost_is_not_stored_twice(
                 await running.work.jobs(3)
                 await running.work.all_told()
             await running.agrees()
+
+
+async def test_reports_of_a_silent_server_are_refused_together_and_not_one_after_another() -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
+        port = listener.getsockname()[1]
+        async with open_clickhouse_analytics(parse_clickhouse_dsn(f"127.0.0.1:{port}")) as store:
+            refusals: list[Unavailable] = []
+
+            async def ask() -> None:
+                with pytest.raises(Unavailable, match="no answer within") as refused:
+                    await store.job_stats(UserId(1), 0)
+                refusals.append(refused.value)
+
+            # One answer's time is 10 s; one after another they would take a minute and more.
+            with trio.fail_after(40):
+                for _ in range(2):
+                    async with trio.open_nursery() as nursery:
+                        for _ in range(6):
+                            nursery.start_soon(ask)
+    assert len(refusals) == 12
+    assert all(refusal.retry_after_seconds > 0 for refusal in refusals)
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,9 @@ from mediaconvert.ports.analytics import (
 _REPORTS_AT_ONCE = 4
 # One is sent at a time; a second thread is for what a silent server still holds.
 _INSERTS_AT_ONCE = 2
+# A user waits for a report; a batch is up to three inserts, and the flusher gives up before.
+_REPORT_SECONDS = 12.0
+_BATCH_SECONDS = 60.0
 
 _LEAST, _GREATEST = -(1 << 63), (1 << 63) - 1
 
@@ -48,9 +51,13 @@ class ClickHouseAnalytics:
         self._database = address.database
         self._types: Types = {}
         self._queries = analytics_queries("clickhouse")
-        self._inserts = ClickHouseLink(address, self._prepare, threads=_INSERTS_AT_ONCE)
+        self._inserts = ClickHouseLink(
+            address, self._prepare, threads=_INSERTS_AT_ONCE, call_seconds=_BATCH_SECONDS
+        )
         # Apart: a report never waits for an insert, nor holds one up.
-        self._reports = ClickHouseLink(address, self._prepare, threads=_REPORTS_AT_ONCE)
+        self._reports = ClickHouseLink(
+            address, self._prepare, threads=_REPORTS_AT_ONCE, call_seconds=_REPORT_SECONDS
+        )
 
     async def close(self) -> None:
         await self._inserts.close()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -25,7 +26,11 @@ T = TypeVar("T")
 
 CONNECT_SECONDS = 2
 ANSWER_SECONDS = 10
-"""Without a byte from the server."""
+"""Without a byte from the server, and for a thread that waits while another one connects."""
+REFUSED_SECONDS = 3.0
+"""A connection that could not be made is not tried again for so long, less than what the
+refusals' Retry-After says: of many who ask, one waits for a silent server and not each."""
+_RETRY_AFTER_SECONDS = 5
 _CLOSE_SECONDS = 2.0
 _MAX_WORDS = 300
 
@@ -48,16 +53,25 @@ _REMEDIES = {
 
 class ClickHouseLink:
     def __init__(
-        self, address: ClickHouseAddress, prepare: Callable[[HttpClient], None], *, threads: int
+        self,
+        address: ClickHouseAddress,
+        prepare: Callable[[HttpClient], None],
+        *,
+        threads: int,
+        call_seconds: float,
     ) -> None:
         """`prepare` is called in a thread with each new client, before it is used; what it
-        raises is as if the server could not be reached."""
+        raises is as if the server could not be reached. `call_seconds` bounds a call as a
+        whole, the wait for a thread with it."""
         self._address = address
         self._prepare = prepare
+        self._call_seconds = call_seconds
         # Of their own: a server that does not answer keeps threads for seconds.
         self._threads = trio.CapacityLimiter(threads)
         self._lock = threading.Lock()
         self._client: HttpClient | None = None
+        self._refusal = ""
+        self._refused_until = 0.0
         # What fails comes to us, and is logged once and not at each try.
         logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
         logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
@@ -65,9 +79,11 @@ class ClickHouseLink:
     async def run(self, work: Callable[[HttpClient], T]) -> T:
         """Call it with a client that is ready. May be cancelled, but then it goes on in its
         thread. Raises Unavailable."""
-        return await trio.to_thread.run_sync(
-            self._call, work, abandon_on_cancel=True, limiter=self._threads
-        )
+        with trio.move_on_after(self._call_seconds):
+            return await trio.to_thread.run_sync(
+                self._call, work, abandon_on_cancel=True, limiter=self._threads
+            )
+        raise self._unavailable(f"no answer within {self._call_seconds:g} s")
 
     async def close(self) -> None:
         client, self._client = self._client, None
@@ -82,19 +98,39 @@ class ClickHouseLink:
             if getattr(error, "code", None) in (UNKNOWN_TABLE, UNKNOWN_DATABASE):
                 # Somebody dropped them: they are made again at the next call.
                 self._client = None
-            raise Unavailable(_sentence(self._address, error), 5) from error
+            raise Unavailable(_sentence(self._address, error), _RETRY_AFTER_SECONDS) from error
 
     def _ready_client(self) -> HttpClient:
-        with self._lock:
+        if not self._lock.acquire(timeout=ANSWER_SECONDS):
+            raise self._unavailable(f"no answer within {ANSWER_SECONDS} s")
+        try:
             if self._client is None:
-                client = self._connect()
-                try:
-                    self._prepare(client)
-                except BaseException:
-                    client.close()
-                    raise
-                self._client = client
+                self._client = self._new_client()
             return self._client
+        finally:
+            self._lock.release()
+
+    def _new_client(self) -> HttpClient:
+        if time.monotonic() < self._refused_until:
+            raise Unavailable(self._refusal, _RETRY_AFTER_SECONDS)
+        try:
+            client = self._connect()
+            try:
+                self._prepare(client)
+            except BaseException:
+                client.close()
+                raise
+        except (ClickHouseError, HTTPError, OSError, Unavailable) as error:
+            is_said = isinstance(error, Unavailable)
+            self._refusal = str(error) if is_said else _sentence(self._address, error)
+            self._refused_until = time.monotonic() + REFUSED_SECONDS
+            raise
+        return client
+
+    def _unavailable(self, reason: str) -> Unavailable:
+        return Unavailable(
+            f"ClickHouse at {self._address} cannot be used: {reason}", _RETRY_AFTER_SECONDS
+        )
 
     def _connect(self) -> HttpClient:
         address = self._address
