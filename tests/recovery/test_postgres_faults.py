@@ -3,6 +3,7 @@ commit: nothing is done twice, nothing is said that is not so, and it heals by i
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -10,9 +11,12 @@ from typing import NamedTuple
 import pytest
 import trio
 
+from mediaconvert.backends.asyncio_loop import open_asyncio_loop
 from mediaconvert.backends.sql.driver import Connection, Isolation
 from mediaconvert.backends.sql.migrations import Migration
 from mediaconvert.backends.sql.postgres import PostgresDriver, open_postgres
+from mediaconvert.backends.sql.postgres_errors import CONNECTION_ERRORS
+from mediaconvert.backends.sql.postgres_session import open_session
 from mediaconvert.backends.sql.postgres_uri import parse_postgres_uri
 from mediaconvert.errors import Unavailable
 from tests.servers.postgres import USER, Postgres
@@ -158,6 +162,32 @@ async def test_a_killed_server_is_unavailable_and_then_back(site: Site) -> None:
         await trio.to_thread.run_sync(site.server.process.start)
     await site.comes_back()
     assert await site.keys() == ["a"]
+
+
+async def test_a_connection_cut_at_any_moment_is_a_lost_connection_and_no_bug(
+    machine: Postgres,
+) -> None:
+    address = parse_postgres_uri(machine.url())
+    lost = 0
+
+    async def ask(number: int) -> None:
+        """Statements that are prepared, bound and run until the connection is cut."""
+        nonlocal lost
+        session = await open_session(address, 10)
+        try:
+            cut_at = asyncio.get_running_loop().time() + number * 20e-6
+            with session.cut_at(cut_at):
+                for each in range(1000):
+                    await session.raw.fetchval(f"select {each}")
+        except CONNECTION_ERRORS:
+            lost += 1
+        finally:
+            session.end()
+
+    async with open_asyncio_loop() as loop:
+        for number in range(100):
+            await loop.run_aio_coroutine(ask(number))
+    assert lost == 100
 
 
 _USE_UP = "do $$ begin while pg_current_xact_id() <= '{0}'::xid8 loop commit; end loop; end $$"

@@ -104,6 +104,7 @@ class Session:
         self._loop = asyncio.get_running_loop()
         self.used_at = self._loop.time()
         self._history: str | None = None
+        self._is_cut = False
         self.is_expired = False
         """Ended by the deadline of its transaction."""
         self.has_begun = False
@@ -152,7 +153,8 @@ class Session:
 
     @contextlib.contextmanager
     def cut_at(self, stop_at: float) -> Iterator[None]:
-        """Cut the connection at a time of the loop's clock, unless the block ends before."""
+        """Cut the connection at a time of the loop's clock, unless the block ends before. Then
+        what waits for it in the block raises what a lost connection raises."""
 
         def expire() -> None:
             self.is_expired = True
@@ -161,6 +163,12 @@ class Session:
         timer = self._loop.call_at(stop_at, expire)
         try:
             yield
+        except AttributeError as error:
+            # asyncpg, cut between the answer to one message and the sending of the next, finds
+            # its protocol gone.
+            if not self._is_cut:
+                raise
+            raise asyncpg.ConnectionDoesNotExistError("the connection was cut") from error
         finally:
             timer.cancel()
             self.used_at = self._loop.time()
@@ -174,6 +182,7 @@ class Session:
 
     def end(self) -> None:
         """Cut the connection, without a goodbye."""
+        self._is_cut = True
         self.raw.terminate()
 
     def _identify(self, connection: _PostgresConnection) -> TransactionId | None:
