@@ -331,13 +331,18 @@ class Housekeeping(Protocol):
     """What the janitor asks; gauges, check and meta."""
 
     async def garbage(self, limit: int, *, older_than_seconds: float = 0.0) -> tuple[BlobId, ...]:
-        """Blobs that nothing has referred to for so long, oldest first."""
+        """Blobs that nothing has referred to for so long, oldest first; condemned ones when
+        they have been due for so long. Never one that something refers to."""
 
     async def forget_garbage(self, blob_ids: Sequence[BlobId]) -> None:
         """They have been deleted from the store."""
 
     async def unknown_blobs(self, blob_ids: Sequence[BlobId]) -> tuple[BlobId, ...]:
         """Those of the names that no row refers to (garbage counts as known)."""
+
+    async def condemn(self, blob_ids: Sequence[BlobId], after_seconds: float) -> None:
+        """Note unknown blobs as garbage that becomes due so much later. Of one that is noted
+        already nothing changes."""
 
     async def is_referenced(self, blob_id: BlobId) -> bool:
         """Whether an object or part refers to it: asked after an uncertain commit, before the
@@ -349,6 +354,10 @@ class Housekeeping(Protocol):
 
     async def expire_uploads(self, older_than_seconds: float, limit: int) -> int:
         """Abort uploads that were begun so long ago; forget completed ones after a week."""
+
+    async def take_turn(self, name: str, every_seconds: float) -> bool:
+        """Whether it is the caller's turn at a duty that one process does for all: nobody has
+        taken it for so long, by the catalog's clock."""
 
     async def gauges(self) -> CatalogGauges: ...
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import trio
+
 from mediaconvert import events
 from mediaconvert.model import FailureKind, JobFailure, TriggeredBy
 from tests.conformance.worlds import World, blob, lease, new_object, outcome
@@ -41,6 +43,70 @@ async def test_unknown_are_blobs_that_no_row_names(world: World) -> None:
         False,
         False,
     ]
+
+
+async def test_what_is_condemned_is_known_at_once_and_garbage_when_it_is_due(
+    world: World,
+) -> None:
+    housekeeping = world.catalog.housekeeping
+    late, soon = blob(), blob()
+    await housekeeping.condemn([late], 3600)
+    await housekeeping.condemn([soon, late], -1)
+    await housekeeping.condemn([], 0)
+    assert await housekeeping.unknown_blobs([late, soon]) == ()
+    assert await housekeeping.garbage(10) == (soon,)
+    assert await housekeeping.garbage(10, older_than_seconds=60) == ()
+    # An hour later, as far as the row can tell.
+    world.execute("update garbage set created_at = created_at - 3601000000")
+    assert set(await housekeeping.garbage(10)) == {soon, late}
+
+
+async def test_what_is_condemned_and_then_used_is_never_handed_out(world: World) -> None:
+    housekeeping = world.catalog.housekeeping
+    used, unused = blob(), blob()
+    await housekeeping.condemn([used, unused], -1)
+    await world.put(await world.owner(), "film.mp4", used)
+    assert await housekeeping.garbage(10) == (unused,)
+
+
+async def test_garbage_that_is_due_is_found_behind_any_amount_that_is_not(world: World) -> None:
+    housekeeping = world.catalog.housekeeping
+    await housekeeping.condemn([blob() for _ in range(1000)], 3600)
+    due = [blob() for _ in range(3)]
+    for seconds, name in zip((-1, -3, -2), due, strict=True):
+        await housekeeping.condemn([name], seconds)
+    assert await housekeeping.garbage(10) == (due[1], due[2], due[0])
+
+
+async def test_of_many_that_ask_at_once_one_has_the_turn(world: World) -> None:
+    turns: list[bool] = []
+
+    async def ask() -> None:
+        turns.append(await world.catalog.housekeeping.take_turn("orphans", 3600))
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(8):
+            nursery.start_soon(ask)
+    assert sorted(turns) == [False] * 7 + [True]
+
+
+async def test_a_turn_comes_again_when_its_time_is_over(world: World) -> None:
+    take_turn = world.catalog.housekeeping.take_turn
+    assert await take_turn("orphans", 3600)
+    assert await take_turn("uploads", 3600)
+    assert not await take_turn("orphans", 3600)
+    an_hour_back = "update meta set value = cast(cast(value as bigint) - 3601000000 as text) "
+    world.execute(f"{an_hour_back} where name = 'turn_orphans'")
+    assert await take_turn("orphans", 3600)
+    assert not await take_turn("orphans", 3600)
+
+
+async def test_a_clock_that_was_set_back_takes_nobodys_turn_away(world: World) -> None:
+    take_turn = world.catalog.housekeeping.take_turn
+    assert await take_turn("orphans", 3600)
+    ahead = "update meta set value = cast(cast(value as bigint) + 7200000000 as text) "
+    world.execute(f"{ahead} where name = 'turn_orphans'")
+    assert await take_turn("orphans", 3600)
 
 
 async def test_purging_takes_what_no_unended_job_reads(world: World) -> None:

@@ -307,12 +307,11 @@ _SQL = files("mediaconvert.backends.sql")
 # Reads from one end, cut off by their limit, of things that are about to go; a gauge of them;
 # a partial index that holds nothing but what is wanted; and the rows of a set or of a walk.
 _FINE = {
-    ("garbage_oldest", "SCAN g"),
     ("outbox_any", "SCAN outbox"),
     ("outbox_oldest", "SCAN outbox"),
     ("outbox_page", "SCAN page"),
     ("outbox_drop", "SCAN b"),
-    ("gauges", "SCAN garbage USING COVERING INDEX sqlite_autoindex_garbage_1"),
+    ("gauges", "SCAN garbage USING COVERING INDEX garbage_due"),
     ("objects_unread", "SCAN o USING INDEX objects_detached"),
     ("claim_users", "SCAN first"),
     ("claim_users", "SCAN w"),

@@ -47,6 +47,14 @@ class SqlHousekeeping:
 
         return await self._driver.read(body)
 
+    async def condemn(self, blob_ids: Sequence[BlobId], after_seconds: float) -> None:
+        async def body(conn: Connection) -> None:
+            due = await conn.now_us() + round(after_seconds * 1_000_000)
+            # In one order: two nodes that condemn the same wait for each other in turn.
+            await conn.execute("garbage_condemn", rows.dumps(sorted(blob_ids)), due)
+
+        await self._driver.write(body, isolation=Isolation.STATEMENT)
+
     async def is_referenced(self, blob_id: BlobId) -> bool:
         """As the port says. The answer comes after a commit that still hangs, not beside it: in
         the server, which is asked to settle it, or in the disk, for which a writer waits."""
@@ -84,6 +92,17 @@ class SqlHousekeeping:
             if count < _ABORTED_AT_ONCE:
                 break
         return aborted
+
+    async def take_turn(self, name: str, every_seconds: float) -> bool:
+        """As the port says. One guarded statement: of those who ask at once, the later ones
+        wait for the first and then see its time."""
+
+        async def body(conn: Connection) -> bool:
+            now, every = await conn.now_us(), round(every_seconds * 1_000_000)
+            row = await conn.fetch_row("turn_take", f"turn_{name}", now, now - every, now + every)
+            return row is not None
+
+        return await self._driver.write(body, isolation=Isolation.STATEMENT)
 
     async def gauges(self) -> CatalogGauges:
         async def body(conn: Connection) -> CatalogGauges:

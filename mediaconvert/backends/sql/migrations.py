@@ -19,7 +19,7 @@ _FILE = re.compile(r"(?P<version>\d{4})_(?P<name>[a-z0-9_]+)\.(?P<dialect>[a-z]+
 @dataclass(frozen=True, slots=True)
 class Migration:
     version: int
-    """1 for the first; without gaps."""
+    """1 for the first. A dialect has no migration of a number that only the other needs."""
     name: str
     statements: tuple[str, ...]
 

@@ -1,13 +1,24 @@
 -- What the janitor asks; gauges and meta.
 
 -- name: garbage_oldest
--- Ids are given in the order of time, near enough: what waits is found at the front. What is
--- referred to after all (a part that copies what was just being deleted) is never handed out.
+-- What is condemned waits at the far end of the index. What is referred to after all (a part that
+-- copies what was just being deleted) is never handed out.
 select g.blob_id from garbage g
 where g.created_at <= $2
   and not exists (select 1 from object_segments o where o.blob_id = g.blob_id)
   and not exists (select 1 from part_segments p where p.blob_id = g.blob_id)
-order by g.id limit $1;
+order by g.created_at, g.id limit $1;
+
+-- name: garbage_condemn
+-- The names in the JSON array $1, as if they had become garbage at $2.
+insert into garbage (blob_id, created_at)
+select value, $2 from json_array_elements_text(cast($1 as json)) where true
+on conflict (blob_id) do nothing;
+
+-- name: garbage_condemn [sqlite]
+insert into garbage (blob_id, created_at)
+select value, $2 from json_each($1) where true
+on conflict (blob_id) do nothing;
 
 -- name: garbage_forget
 delete from garbage where blob_id = $1;
@@ -57,3 +68,11 @@ select value from meta where name = $1;
 -- name: meta_set
 insert into meta (name, value) values ($1, $2)
 on conflict (name) do update set value = excluded.value;
+
+-- name: turn_take
+-- The turn $1 at the time $2, if the last was at $3 or before it. One that seems to lie beyond $4
+-- was noted by a clock that has been set back.
+insert into meta (name, value) values ($1, cast(cast($2 as bigint) as text))
+on conflict (name) do update set value = excluded.value
+where cast(meta.value as bigint) <= $3 or cast(meta.value as bigint) > $4
+returning value;
