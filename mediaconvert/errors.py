@@ -374,9 +374,13 @@ class Unavailable(Refusal):
 
     code = "unavailable"
 
-    def __init__(self, message: str, retry_after_seconds: int = 1) -> None:
+    def __init__(
+        self, message: str, retry_after_seconds: int = 1, *, is_lasting: bool = False
+    ) -> None:
+        """`is_lasting`: it answers, and refuses until its operator mends something."""
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+        self.is_lasting = is_lasting
 
 
 class StorageFull(Unavailable):

@@ -30,6 +30,8 @@ _SENDING_SHARE = 2 / 3
 """Of the lease, from opening a batch to the store's answer: what would be sent later than that
 is not sent at all."""
 MAX_BACKOFF_SECONDS = 10.0
+REMIND_SECONDS = 300.0
+"""Between two errors in the log about a batch that the store refuses."""
 LAST_FLUSH_SECONDS = 2.0
 
 
@@ -57,6 +59,7 @@ class Flusher:
         self._send_seconds = lease_seconds * _SENDING_SHARE
         self._holder = secrets.token_hex(8)
         self._failures = 0
+        self._remind_at = float("-inf")
         # Not before it has answered once: so it is asked at start, also when nothing waits.
         self._is_store_known_good = False
         self._count_dropped: Callable[[int], None] = _ignore
@@ -99,7 +102,13 @@ class Flusher:
 
     async def _send(self, batch: EventBatch, deadline: float) -> None:
         with trio.CancelScope(deadline=deadline):
-            await self._store.record(batch)
+            try:
+                await self._store.record(batch)
+            except Unavailable as error:
+                if error.is_lasting:
+                    self._remind(batch.token, error)
+                raise
+            self._remind_at = float("-inf")
             return
         raise Unavailable(f"the analytics store took longer than {self._send_seconds:g} s")
 
@@ -110,8 +119,7 @@ class Flusher:
     async def _attempt(self) -> None:
         try:
             if not self._is_store_known_good:
-                await self._store.check()
-                self._is_store_known_good = True
+                await self._find_store()
             await self.flush()
         except Unavailable as error:
             await self._note_failure("analytics events wait: %s", error, is_bug=False)
@@ -122,8 +130,29 @@ class Flusher:
                 log.info("analytics events are being sent again")
             self._failures = 0
 
+    async def _find_store(self) -> None:
+        try:
+            await self._store.check()
+        except Unavailable as error:
+            # It is there. Whether it has been mended is found out by sending.
+            if not error.is_lasting:
+                raise
+        self._is_store_known_good = True
+
+    def _remind(self, token: str, error: Unavailable) -> None:
+        """Nothing gets past a batch that is refused, and it does not pass by itself."""
+        if trio.current_time() >= self._remind_at:
+            self._remind_at = trio.current_time() + REMIND_SECONDS
+            log.error(
+                "analytics batch %s is refused, and all events wait behind it: %s; "
+                "what to do stands in CLUSTER.md",
+                token,
+                error,
+            )
+
     async def _note_failure(self, message: str, error: Exception, *, is_bug: bool) -> None:
-        if self._failures == 0:
+        is_said = isinstance(error, Unavailable) and error.is_lasting
+        if self._failures == 0 and not is_said:
             level = logging.ERROR if is_bug else logging.WARNING
             log.log(level, message, error, exc_info=error if is_bug else None)
         self._failures += 1

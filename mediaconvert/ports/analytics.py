@@ -82,7 +82,7 @@ class AnalyticsStore(Protocol):
         changes nothing, also when an earlier delivery was cut off half-way: what was missing
         is added. Of several `job_metrics` of one job the one with the highest outbox id counts,
         whatever the order of arrival. Raises Unavailable; then nothing of the batch may be
-        taken as stored."""
+        taken as stored. `is_lasting` where the store answers and does not take it."""
 
     async def job_stats(self, user_id: UserId, since_us: int) -> JobStats: ...
 
@@ -101,4 +101,5 @@ class AnalyticsStore(Protocol):
 
     async def check(self) -> str:
         """What stands behind, with its version (`ClickHouse 26.5.1`). Prepares the store where
-        that has not been done yet. Raises Unavailable when it cannot be reached or used."""
+        that has not been done yet. Raises Unavailable when it cannot be reached or used; with
+        `is_lasting` also while it refuses what `record` is given."""

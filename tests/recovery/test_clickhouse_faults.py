@@ -4,6 +4,7 @@ analytics agree with the catalog to the row."""
 from __future__ import annotations
 
 import logging
+import re
 import secrets
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -22,16 +23,19 @@ from mediaconvert.backends.analytics.clickhouse import (
 from mediaconvert.backends.analytics.clickhouse_address import parse_clickhouse_dsn
 from mediaconvert.backends.sql.catalog import open_sqlite_catalog
 from mediaconvert.errors import Unavailable
+from mediaconvert.events import STATUS_HISTORY
 from mediaconvert.metrics import Metrics
 from mediaconvert.model import UserId
 from mediaconvert.settings import AnalyticsSettings
 from tests.cluster.agreement import ClickHouseTables, SqliteTables, disagreements
+from tests.conformance.told import batch_of, everything
 from tests.recovery.analytics_rig import Work, begin, until
 from tests.servers.clickhouse import ClickHouse
 from tests.servers.proxy import open_proxy
 
 WAIT = "analytics events wait"
 AGAIN = "analytics events are being sent again"
+REFUSED = "is refused, and all events wait behind it"
 SETTINGS = AnalyticsSettings(flush_seconds=0.05)
 
 
@@ -239,6 +243,62 @@ async def test_full_or_read_only_it_holds_up_no_job_and_says_so_once(
         server.execute(f"alter table {table} reset setting {setting}", "reports")
         await running.agrees()
     assert said(caplog) == [WAIT, AGAIN]
+
+
+@pytest.mark.parametrize(
+    ("break_it", "mend_it", "sentence"),
+    [
+        ("rename column to_status to gone", "rename column gone to to_status", "to_status"),
+        (
+            "modify column to_status UInt8",
+            "modify column to_status LowCardinality(String)",
+            "to_status|a type that does not take",
+        ),
+        ("add constraint c check job_id < 0", "drop constraint c", "is violated"),
+    ],
+)
+async def test_a_batch_that_is_refused_is_an_error_in_the_log_and_in_readiness_until_it_is_mended(
+    tmp_path: Path,
+    server: ClickHouse,
+    caplog: pytest.LogCaptureFixture,
+    break_it: str,
+    mend_it: str,
+    sentence: str,
+) -> None:
+    server.process.start()
+    async with service(tmp_path, server) as running:
+        await running.work.all_told()
+        await running.store.check()
+        table = "job_status_history_analytics"
+        server.execute(f"alter table {table} {break_it}", "reports")
+        await running.work.jobs(3)
+
+        async def is_refused() -> bool:
+            try:
+                await running.store.check()
+            except Unavailable as error:
+                return error.is_lasting and re.search(sentence, str(error)) is not None
+            return False
+
+        await until(is_refused)
+        await until(lambda: _is_tried_again(running))
+        assert await running.work.waiting() > 0
+        server.execute(f"alter table {table} {mend_it}", "reports")
+        await running.agrees()
+        await running.store.check()
+    errors = [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR]
+    # Once, however often it was tried.
+    assert len(errors) == 1 and REFUSED in errors[0]
+    assert not any(word in caplog.text for word in ("'pending'", "'completed'", "job_id ="))
+
+
+async def _is_tried_again(running: Service) -> bool:
+    """By a program that has just been started: it knows nothing of the refusal."""
+    told = everything(10**6, 10**6)
+    async with open_clickhouse_analytics(parse_clickhouse_dsn(running.server.dsn("reports"))) as s:
+        with pytest.raises(Unavailable) as refused:
+            await s.record(batch_of(*(e for e in told if e.kind == STATUS_HISTORY)))
+    return refused.value.is_lasting
 
 
 async def test_beyond_the_limit_the_oldest_events_are_dropped_and_counted(

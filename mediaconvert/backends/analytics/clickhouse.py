@@ -7,11 +7,15 @@ the server is away, at start too, is an ordinary state. Opened by `open_backends
 
 from __future__ import annotations
 
+import struct
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+import trio
+from clickhouse_connect.driver.exceptions import ClickHouseError, DataError
 from clickhouse_connect.driver.httpclient import HttpClient
+from urllib3.exceptions import HTTPError
 
 from mediaconvert.backends.analytics.clickhouse_address import ClickHouseAddress
 from mediaconvert.backends.analytics.clickhouse_link import ClickHouseLink
@@ -22,6 +26,7 @@ from mediaconvert.backends.analytics.clickhouse_schema import (
     table_columns,
 )
 from mediaconvert.backends.analytics.sql import SPAN_US, analytics_queries, success_rate
+from mediaconvert.errors import Unavailable
 from mediaconvert.model import EventBatch, OutboxEvent, PipelineId, UserId
 from mediaconvert.ports.analytics import (
     JobPercentiles,
@@ -37,6 +42,13 @@ _INSERTS_AT_ONCE = 2
 # A user waits for a report; a batch is up to three inserts, and the flusher gives up before.
 _REPORT_SECONDS = 12.0
 _BATCH_SECONDS = 60.0
+_REFUSAL_SECONDS = 90.0
+"""A refused batch is tried again long before; else it has become another node's, or is gone."""
+_NOT_WRITABLE = (
+    *(TypeError, ValueError, AttributeError, ArithmeticError, LookupError),
+    *(struct.error, DataError),
+)
+"""What clickhouse-connect raises for a value that a column's type has no form for."""
 
 _LEAST, _GREATEST = -(1 << 63), (1 << 63) - 1
 
@@ -51,6 +63,8 @@ class ClickHouseAnalytics:
         self._database = address.database
         self._types: Types = {}
         self._queries = analytics_queries("clickhouse")
+        self._refusal: Unavailable | None = None
+        self._refusal_ends = 0.0
         self._inserts = ClickHouseLink(
             address, self._prepare, threads=_INSERTS_AT_ONCE, call_seconds=_BATCH_SECONDS
         )
@@ -72,7 +86,14 @@ class ClickHouseAnalytics:
                 if events:
                     self._insert(client, kind, events, batch.token)
 
-        await self._inserts.run(work)
+        try:
+            await self._inserts.run(work)
+        except Unavailable as error:
+            if error.is_lasting:
+                self._refusal = error
+                self._refusal_ends = trio.current_time() + _REFUSAL_SECONDS
+            raise
+        self._refusal = None
 
     async def job_stats(self, user_id: UserId, since_us: int) -> JobStats:
         (row,) = await self._ask("job_stats", user_id, since_us)
@@ -139,6 +160,8 @@ class ClickHouseAnalytics:
 
     async def check(self) -> str:
         version = await self._reports.run(lambda client: client.command(self._queries["version"]))
+        if self._refusal is not None and trio.current_time() < self._refusal_ends:
+            raise Unavailable(f"events are not taken: {self._refusal}", is_lasting=True)
         return f"ClickHouse {version}"
 
     def _prepare(self, client: HttpClient) -> None:
@@ -150,9 +173,8 @@ class ClickHouseAnalytics:
         table, columns = TABLES[kind], table_columns(kind)
         ids: list[Cell] = [event.id for event in events]
         values = [[_cell(event.payload.get(name)) for event in events] for name in columns[1:]]
-        client.insert(
+        context = client.create_insert_context(
             table,
-            [ids, *values],
             column_names=columns,
             column_type_names=[self._types[table][name] for name in columns],
             column_oriented=True,
@@ -166,6 +188,15 @@ class ClickHouseAnalytics:
                 "wait_end_of_query": 1,
             },
         )
+        try:
+            client.insert(data=[ids, *values], context=context)
+        except _NOT_WRITABLE as error:
+            raise _misfit(table) from error
+        except (ClickHouseError, HTTPError, OSError) as error:
+            if context.insert_exception is None:
+                raise
+            # The same, where the connection broke before the server could answer.
+            raise _misfit(table) from error
 
     async def _ask(self, query: str, user_id: UserId, since_us: int, **more: int) -> Sequence[Row]:
         parameters = {"user_id": user_id, "since_us": since_us, **more}
@@ -174,6 +205,15 @@ class ClickHouseAnalytics:
             return list(client.query(self._queries[query], parameters).named_results())
 
         return await self._reports.run(work)
+
+
+def _misfit(table: str) -> Unavailable:
+    # Without what tripped: it names the value.
+    return Unavailable(
+        f"a column of ClickHouse's table '{table}' has a type that does not take its values; "
+        "give it the type that config/clickhouse.sql says",
+        is_lasting=True,
+    )
 
 
 def _cell(value: object) -> Cell:

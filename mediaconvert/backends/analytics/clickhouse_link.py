@@ -8,6 +8,7 @@ called by `clickhouse.py`, and by `examine` for its version.
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -49,6 +50,16 @@ _REMEDIES = {
     243: "its disk is full; make room",
     242: "a table of the analytics is read-only; see the server's log",
 }
+_LASTING = frozenset(
+    (
+        *(6, 26, 27, 38, 41, 72),  # CANNOT_PARSE_*
+        *(16, 20, 47, 50, 115),  # no such column, their number, an unknown name, type, setting
+        *(36, 43, 44, 48, 53, 62, 70),  # arguments, types and statements that do not fit
+        *(69, 117, 131, 321, 349, 407),  # values that do not fit
+        *(452, 469, READONLY, ACCESS_DENIED),  # forbidden: by a setting, a constraint, a grant
+    )
+)
+"""Codes of refusals that do not pass: somebody altered a table, a grant or a profile."""
 
 
 class ClickHouseLink:
@@ -70,7 +81,7 @@ class ClickHouseLink:
         self._threads = trio.CapacityLimiter(threads)
         self._lock = threading.Lock()
         self._client: HttpClient | None = None
-        self._refusal = ""
+        self._refusal: Unavailable | None = None
         self._refused_until = 0.0
         # What fails comes to us, and is logged once and not at each try.
         logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
@@ -95,10 +106,18 @@ class ClickHouseLink:
         try:
             return work(self._ready_client())
         except (ClickHouseError, HTTPError, OSError) as error:
-            if getattr(error, "code", None) in (UNKNOWN_TABLE, UNKNOWN_DATABASE):
-                # Somebody dropped them: they are made again at the next call.
+            code = getattr(error, "code", None)
+            is_lasting = code in _LASTING
+            if is_lasting or code in (UNKNOWN_TABLE, UNKNOWN_DATABASE):
+                # Somebody altered or dropped the tables: they are looked at at the next call.
                 self._client = None
-            raise Unavailable(_sentence(self._address, error), _RETRY_AFTER_SECONDS) from error
+            raise Unavailable(
+                _sentence(self._address, error), _RETRY_AFTER_SECONDS, is_lasting=is_lasting
+            ) from error
+        except Unavailable as error:
+            if error.is_lasting:
+                self._client = None
+            raise
 
     def _ready_client(self) -> HttpClient:
         if not self._lock.acquire(timeout=ANSWER_SECONDS):
@@ -111,8 +130,9 @@ class ClickHouseLink:
             self._lock.release()
 
     def _new_client(self) -> HttpClient:
-        if time.monotonic() < self._refused_until:
-            raise Unavailable(self._refusal, _RETRY_AFTER_SECONDS)
+        if self._refusal is not None and time.monotonic() < self._refused_until:
+            told = self._refusal
+            raise Unavailable(str(told), _RETRY_AFTER_SECONDS, is_lasting=told.is_lasting)
         try:
             client = self._connect()
             try:
@@ -121,8 +141,11 @@ class ClickHouseLink:
                 client.close()
                 raise
         except (ClickHouseError, HTTPError, OSError, Unavailable) as error:
-            is_said = isinstance(error, Unavailable)
-            self._refusal = str(error) if is_said else _sentence(self._address, error)
+            self._refusal = (
+                error
+                if isinstance(error, Unavailable)
+                else Unavailable(_sentence(self._address, error))
+            )
             self._refused_until = time.monotonic() + REFUSED_SECONDS
             raise
         return client
@@ -163,9 +186,19 @@ def _sentence(address: ClickHouseAddress, error: Exception) -> str:
     if code in _REMEDIES:
         return f"ClickHouse at {address} cannot be used: {_REMEDIES[code]}"
     if code is not None:
-        words = " ".join(str(error).split())[:_MAX_WORDS]
-        return f"ClickHouse at {address} cannot be used: {words}"
+        return f"ClickHouse at {address} cannot be used: code {code}: {_words(str(error))}"
     return f"ClickHouse at {address} cannot be used: {_reason(error)}"
+
+
+def _words(text: str) -> str:
+    """What the server said, without the values that it tripped over: those are the users'."""
+    text = " ".join(text.split())
+    text = re.sub(r"^.*?server response: (?:Code: \d+\. DB::Exception: )*", "", text)
+    # Between the first quote and the last: a value may hold quotes itself.
+    text = re.sub(r"'.*'", "'…'", text)
+    for beginning in ("Column values:", "parsed text:", "Row 1:"):
+        text = text.partition(beginning)[0]
+    return text[:_MAX_WORDS].rstrip()
 
 
 def _reason(error: BaseException) -> str:

@@ -49,7 +49,9 @@ def prepare_schema(client: HttpClient, database: str) -> Types:
     if missing := _missing(found):
         raise Unavailable(
             f"ClickHouse cannot be used: its database '{database}' has a table without the "
-            f"column {missing}; name a database of this program's own in CLICKHOUSE_DSN"
+            f"column {missing}; mend the table, or name a database of this program's own in "
+            "CLICKHOUSE_DSN",
+            is_lasting=True,
         )
     return found
 
