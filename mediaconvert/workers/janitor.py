@@ -1,8 +1,8 @@
 """Clears up behind everybody: garbage blobs, detached objects, stale uploads, dead leases.
 
-Each duty is a loop of its own with bounded steps, safe to run in several processes at once.
-A blob is deleted only when the catalog has named it garbage (or never heard of it for long),
-first from the store, then from the list, so that dying in between only repeats the deletion.
+Each duty is a loop of its own with bounded steps, safe to run in several processes at once; the
+slow ones are done by one of them for all. A blob is deleted only when the catalog has named it
+garbage, first from the store, then from the list, so that dying in between only repeats it.
 Called by the supervisor.
 """
 
@@ -28,6 +28,8 @@ GARBAGE_SECONDS = 30.0
 DETACHED_SECONDS = 30.0
 UPLOADS_SECONDS = 300.0
 ORPHANS_SECONDS = 3600.0
+TURN_SHARE = 0.9
+"""Of a period: when somebody's turn at it comes again. Clocks and waits need not be exact."""
 SWEEP_SHARE = 0.1
 """Of a lease: how often dead ones are looked for. With 15 s a job whose worker was killed is
 back in the queue 16.5 s later at most, and the promise is 20."""
@@ -141,16 +143,24 @@ class Janitor:
         return await self._to_the_end(partial(self._house.expire_uploads, age, BATCH))
 
     async def sweep_orphans(self) -> int:
-        """Old blobs that no row knows: what dead attempts and torn uploads left."""
-        swept = 0
-        async for batch in self._blobs.older_than(self._settings.storage.orphan_hours * 3600.0):
+        """Note old blobs that no row knows: what dead attempts and torn uploads left. They are
+        garbage after as long again, and not at once: it may be the catalog that is wrong, one
+        that was restored from an old copy, and its operator is given time to see that."""
+        noted = 0
+        hours = self._settings.storage.orphan_hours
+        async for batch in self._blobs.older_than(hours * 3600.0):
             unknown = await self._house.unknown_blobs(batch)
-            await self._blobs.delete(unknown)
-            swept += len(unknown)
+            if unknown:
+                await self._house.condemn(unknown, after_seconds=hours * 3600.0)
+            noted += len(unknown)
             await trio.sleep(PAUSE_SECONDS)
-        if swept:
-            log.info("swept blobs that nothing knew", extra={"fields": {"blobs": swept}})
-        return swept
+        if noted:
+            log.warning(
+                "the catalog knows nothing of some blobs; they are deleted in %g hours",
+                hours,
+                extra={"fields": {"blobs": noted}},
+            )
+        return noted
 
     async def _to_the_end(self, step: Callable[[], Awaitable[int]]) -> int:
         done = 0
@@ -206,7 +216,15 @@ class Janitor:
         while True:
             # First a wait: at a start there are more urgent things than sweeping.
             await trio.sleep(every_seconds)
-            await self._attempt(duty, sweep)
+            await self._attempt(duty, partial(self.in_turn, duty, every_seconds, sweep))
+
+    async def in_turn(
+        self, duty: str, every_seconds: float, sweep: Callable[[], Awaitable[int]]
+    ) -> None:
+        """Sweep, unless another process has had the turn at this duty within the period: what
+        they would find is the same for each. Raises Unavailable."""
+        if await self._house.take_turn(duty, every_seconds * TURN_SHARE):
+            await sweep()
 
     async def _attempt(self, duty: str, sweep: Callable[[], Awaitable[object]]) -> bool:
         """Whether it could be done. The first failure of several in a row is told."""

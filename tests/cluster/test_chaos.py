@@ -157,13 +157,14 @@ async def _check_blobs(cluster: Cluster) -> None:
     settings = config.load(
         environment=cluster.direct_addresses(), flags={}, folder=cluster.folder
     ).settings
-    # Everything is older than a moment in the future.
+    # Everything is older than a moment in the future, and orphans were due an hour ago.
     storage = replace(settings.storage, orphan_hours=-1.0, garbage_minutes=0.0)
     settings = replace(settings, storage=storage)
     async with open_backends(settings) as backends:
         janitor = Janitor(backends.catalog, backends.blobs, backends.notices, settings)
         await janitor.sweep_detached()
-        swept = await janitor.sweep_garbage(), await janitor.sweep_orphans()
+        orphans = await janitor.sweep_orphans()
+        swept = await janitor.sweep_garbage()
     names = (
         "select blob_id from object_segments union select blob_id from part_segments "
         "union select value from meta where name = 'blob_store_marker'"
@@ -173,5 +174,5 @@ async def _check_blobs(cluster: Cluster) -> None:
     with connect(cluster.servers.store.endpoint) as client:
         pages = client.get_paginator("list_objects_v2").paginate(Bucket=cluster.bucket)
         stored = {item["Key"] for page in pages for item in page.get("Contents", [])}
-    print(f"{len(referenced)} blobs; swept {swept[0]} of garbage and {swept[1]} orphans")
+    print(f"{len(referenced)} blobs; swept {swept}, of them {orphans} orphans")
     assert stored == referenced, (stored - referenced, referenced - stored)

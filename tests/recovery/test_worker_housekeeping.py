@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import logging
+import os
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,7 +16,7 @@ import trio
 from mediaconvert.analytics.flusher import Flusher
 from mediaconvert.backends.analytics.sqlite import open_sqlite_analytics
 from mediaconvert.backends.sql.catalog import open_postgres_driver
-from mediaconvert.model import Conditions, JobStatus, ObjectHeaders
+from mediaconvert.model import BlobId, Conditions, JobStatus, ObjectHeaders
 from mediaconvert.ports.notices import Notice, Topic
 from mediaconvert.settings import AnalyticsSettings, Settings, StorageSettings, WorkerSettings
 from mediaconvert.workers.janitor import Janitor, mercy_seconds
@@ -91,17 +92,71 @@ async def test_a_garbage_notice_wakes_the_janitor(rig: Rig) -> None:
         nursery.cancel_scope.cancel()
 
 
-async def test_only_old_blobs_that_nothing_knows_are_orphans(rig: Rig) -> None:
-    await rig.upload("kept", b"2")
-    kept = await rig.stored_blobs()
+async def orphan(rig: Rig) -> BlobId:
     async with rig.blobs.stage() as writer:
         await writer.write(b"nobody's")
         await writer.seal()
+    return writer.blob_id
+
+
+async def test_only_old_blobs_that_nothing_knows_are_orphans(rig: Rig) -> None:
+    await rig.upload("kept", b"2")
+    kept = await rig.stored_blobs()
+    nobodys = await orphan(rig)
     assert await janitor(rig, orphan_hours=1).sweep_orphans() == 0
-    assert await rig.stored_blobs() == kept | {writer.blob_id}
-    # Everything is older than a moment in the future.
+    assert await rig.stored_blobs() == kept | {nobodys}
+    # Everything is older than a moment in the future, and was due an hour before now.
     assert await janitor(rig, orphan_hours=-1).sweep_orphans() == 1
+    assert await janitor(rig).sweep_garbage() == 1
     assert await rig.stored_blobs() == kept
+
+
+async def test_an_orphan_is_deleted_only_as_long_after_it_was_found_as_it_was_old(
+    rig: Rig,
+) -> None:
+    nobodys = await orphan(rig)
+    path = rig.settings.server.data_dir / "blobs/blobs" / nobodys[:2] / nobodys
+    os.utime(path, (0, 0))
+    assert await janitor(rig, orphan_hours=24).sweep_orphans() == 1
+    assert await janitor(rig, orphan_hours=24).sweep_orphans() == 0, "it is noted already"
+    assert await janitor(rig).sweep_garbage() == 0
+    assert await rig.stored_blobs() == {nobodys}
+    catalog = rig.settings.server.data_dir / "catalog.db"
+    with contextlib.closing(sqlite3.connect(catalog, isolation_level=None)) as other:
+        other.execute("update garbage set created_at = created_at - 23 * 3600000000")
+        assert await janitor(rig).sweep_garbage() == 0
+        other.execute("update garbage set created_at = created_at - 3600000000")
+    assert await janitor(rig).sweep_garbage() == 1
+    assert await rig.stored_blobs() == set()
+
+
+async def test_one_of_many_janitors_does_a_duty_for_all(rig: Rig) -> None:
+    sweeps: list[str] = []
+
+    async def sweep() -> int:
+        sweeps.append("swept")
+        return 0
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(5):
+            nursery.start_soon(janitor(rig).in_turn, "orphans", 3600.0, sweep)
+    assert sweeps == ["swept"]
+
+
+async def test_orphans_are_found_and_deleted_by_janitors_that_run(rig: Rig) -> None:
+    nobodys = await orphan(rig)
+    path = rig.settings.server.data_dir / "blobs/blobs" / nobodys[:2] / nobodys
+    os.utime(path, (0, 0))
+    async with trio.open_nursery() as nursery:
+        for _ in range(2):
+            nursery.start_soon(janitor(rig, orphan_hours=0.1 / 3600).run)
+
+        async def is_swept() -> bool:
+            await rig.notices.publish(Notice(Topic.GARBAGE))
+            return await rig.stored_blobs() == set()
+
+        await until(is_swept)
+        nursery.cancel_scope.cancel()
 
 
 async def test_a_copy_keeps_the_bytes_that_its_original_shared(rig: Rig) -> None:
