@@ -138,7 +138,11 @@ class StorageSettings:
         64 << 20, "Below this much free space uploads are refused.", unit="bytes", minimum=0
     )
     orphan_hours: float = setting(
-        24.0, "Blobs that nothing refers to are swept at this age.", unit="hours", minimum=0.01
+        24.0,
+        "Blobs that the catalog does not know are noted at this age, and deleted as long again "
+        "later.",
+        unit="hours",
+        minimum=0.01,
     )
     upload_expiry_days: float = setting(
         7.0, "Unfinished multipart uploads are aborted at this age.", unit="days", minimum=0.01
