@@ -16,6 +16,7 @@ from pathlib import Path
 import trio
 
 from mediaconvert.backends import Stores, open_blobs, open_stores
+from mediaconvert.backends.analytics.clickhouse_address import parse_clickhouse_dsn
 from mediaconvert.backends.analytics.sqlite import open_analytics_driver
 from mediaconvert.backends.analytics.transfer import recorded_events
 from mediaconvert.backends.sql.catalog import open_sqlite_driver, sql_catalog
@@ -60,7 +61,8 @@ async def move(source: Settings, target: Settings, tell: Tell) -> Moved:
         await _check_master_key(old, target)
         new = await stack.enter_async_context(open_stores(target))
         transfer = CatalogTransfer(old, new.driver)
-        state = await transfer.begin(snapshot.digest)
+        events_to = _events_place(target)
+        state = await transfer.begin(snapshot.digest, events_to)
         if state.done:
             raise StartupError("this installation has been moved there already, all of it")
         pace = _Pace(tell)
@@ -68,7 +70,7 @@ async def move(source: Settings, target: Settings, tell: Tell) -> Moved:
         await transfer.copy_rows(state, pace.rows("rows copied"))
         tables = pace.rows("rows compared")
         await transfer.compare_rows(tables)
-        events = await _move_analytics(snapshot, transfer, new.analytics)
+        events = await _move_analytics(snapshot, transfer, new.analytics, events_to)
         await transfer.finish(state)
     return Moved(copied.blobs, copied.size_bytes, tables.total, events)
 
@@ -121,8 +123,15 @@ def _blob_place(settings: Settings) -> str:
     return str((storage.directory or settings.server.data_dir / "blobs").resolve())
 
 
+def _events_place(settings: Settings) -> str:
+    """The ClickHouse database; empty where analytics stand in the catalog's, or beside it: those
+    know an event by its number."""
+    dsn = settings.analytics.clickhouse_dsn
+    return str(parse_clickhouse_dsn(dsn)) if dsn else ""
+
+
 async def _move_analytics(
-    snapshot: Snapshot, transfer: CatalogTransfer, target: AnalyticsStore
+    snapshot: Snapshot, transfer: CatalogTransfer, target: AnalyticsStore, events_to: str
 ) -> int:
     if snapshot.analytics is None:
         return 0
@@ -130,6 +139,8 @@ async def _move_analytics(
     first_waiting = await transfer.first_waiting_event()
     async with open_analytics_driver(snapshot.analytics) as old:
         async for batch in recorded_events(old, snapshot.digest, first_waiting):
+            if events_to and not count:
+                await transfer.note_told(events_to)
             await target.record(batch)
             count += len(batch.events)
     return count

@@ -17,7 +17,9 @@ import pytest
 import yaml
 
 from tests.program import PHOTO, ROOT, Json, Person, clean_environment, run_program, wait_until
+from tests.servers.clickhouse import ClickHouse
 from tests.servers.postgres import Postgres
+from tests.servers.proxy import open_proxy
 from tests.servers.seaweedfs import ACCESS_KEY, SECRET_KEY, SeaweedFS
 
 MASTER_KEY = base64.b64encode(bytes(range(32))).decode()
@@ -220,6 +222,45 @@ def test_a_source_that_went_on_working_after_an_interrupted_move_is_moved_as_it_
         person.move_to(new.url)
         assert _listing(person) == before
         person.close()
+
+
+def test_a_changed_source_is_not_told_twice_to_the_clickhouse_of_an_earlier_try(
+    places: Places, clickhouse: ClickHouse
+) -> None:
+    with run_program(places.source, environment=KEYS) as old:
+        person = Person(old.url)
+        person.save_pipeline("image-resize")
+        job_id = person.upload("photos/rocket.jpg", PHOTO, "image-resize")
+        assert job_id is not None
+        person.wait_for_job(job_id)
+        wait_until(
+            lambda: person.get("/api/analytics/jobs/stats")["completed_jobs"] == 1,
+            "the report knows the job",
+        )
+        assert old.terminate() == 0
+    with (
+        clickhouse.database() as first,
+        clickhouse.database() as second,
+        open_proxy(clickhouse.port) as proxy,
+    ):
+        half_told = {"CLICKHOUSE_DSN": clickhouse.dsn(first, port=proxy.port)}
+        # Whether an answer that is lost was to an insert, nobody can tell.
+        proxy.refuse()
+        away = places.move(**half_told)
+        assert away.returncode == 1 and "run the same command again" in away.stderr
+        proxy.open()
+        with run_program(places.source, environment=KEYS) as old:
+            person.move_to(old.url)
+            person.upload("later", b"later")
+            person.close()
+        for _ in range(2):
+            refused = places.move(**half_told)
+            assert refused.returncode == 1
+            assert f"{proxy.port}/{first}" in refused.stderr and "drop" in refused.stderr
+            assert "Traceback" not in refused.stderr
+        done = places.move(CLICKHOUSE_DSN=clickhouse.dsn(second))
+        assert done.returncode == 0, done.stderr
+        assert clickhouse.execute("select count() from job_metrics", second) == "1"
 
 
 def test_what_cannot_be_moved_is_refused_with_a_sentence_before_anything_is_copied(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 from mediaconvert.backends.sql.driver import Connection, Driver, Param, Row
@@ -68,10 +68,12 @@ class MoveState:
     done: bool = False
     reached: dict[str, list[Param]] = field(default_factory=dict)
     """The key that each table has been copied up to."""
+    told: tuple[str, ...] = ()
+    """The ClickHouse databases that events have been sent to, by this move or one before it."""
 
     def dumped(self) -> str:
         state = {"source": self.source, "done": self.done, "reached": self.reached}
-        return json.dumps(state, sort_keys=True)
+        return json.dumps(state | {"told": self.told}, sort_keys=True)
 
 
 class CatalogTransfer:
@@ -81,9 +83,10 @@ class CatalogTransfer:
         self._source = source
         self._target = target
 
-    async def begin(self, source_digest: str) -> MoveState:
+    async def begin(self, source_digest: str, events_to: str) -> MoveState:
         """What has been done already. Raises StartupError for a target that holds an
-        installation of its own. A move of another state of the source begins anew."""
+        installation of its own. A move of another state of the source begins anew, but not
+        where it would send events again: `events_to` names the ClickHouse database, if any."""
 
         async def body(conn: Connection) -> tuple[MoveState | None, bool]:
             return await _load_state(conn), await conn.fetch_row("any_user") is not None
@@ -101,11 +104,30 @@ class CatalogTransfer:
                 "the target database already holds an installation that was moved into it; "
                 "to move another state of the source, give an empty database"
             )
-        if state is not None:
-            await self._clear()
         fresh = MoveState(source_digest)
+        if state is not None:
+            if events_to in state.told:
+                raise StartupError(
+                    "the source has been changed since an earlier try, which had begun to send "
+                    f"its events to ClickHouse ({events_to}), where they would stand twice; "
+                    "drop that database and name another one in CLICKHOUSE_DSN"
+                )
+            await self._clear()
+            fresh = replace(fresh, told=state.told)
         await self._save(fresh)
         return fresh
+
+    async def note_told(self, events_to: str) -> None:
+        """Before the first event is sent there: from then on it may have some."""
+
+        async def body(conn: Connection) -> None:
+            state = await _load_state(conn)
+            assert state is not None
+            if events_to not in state.told:
+                told = (*state.told, events_to)
+                await conn.execute("meta_set", _STATE, replace(state, told=told).dumped())
+
+        await self._target.write(body)
 
     async def first_waiting_event(self) -> int:
         """The least id in the source's outbox; greater than any where it is empty."""
@@ -135,7 +157,7 @@ class CatalogTransfer:
         """All tables, from where `state` says that they are."""
         reached = dict(state.reached)
         for table in TABLES:
-            await self._copy_table(table, MoveState(state.source, reached=reached), tell)
+            await self._copy_table(table, replace(state, reached=reached), tell)
         await self._continue_ids()
 
     async def _copy_table(self, table: Table, state: MoveState, tell: Progress) -> None:
@@ -222,7 +244,12 @@ async def _load_state(conn: Connection) -> MoveState | None:
     if not text:
         return None
     found = json.loads(text)
-    return MoveState(found["source"], bool(found["done"]), dict(found["reached"]))
+    return MoveState(
+        found["source"],
+        bool(found["done"]),
+        dict(found["reached"]),
+        tuple(found.get("told", ())),
+    )
 
 
 async def _meta(conn: Connection, name: str) -> str | None:
