@@ -1,11 +1,12 @@
 """The catalog: the one truth about users, buckets, objects, pipelines, jobs and events.
 
 Every method is one transaction: it happens whole, or it raises and nothing happened. Writes
-are serializable. A write that has begun is not cancelled half-way: it runs shielded under a
-deadline of 5 s, after which it raises Unavailable. Any method may raise Unavailable. Methods
-that take a user (or a BucketRef, which names one) see only what is that user's: somebody
-else's id raises exactly what a missing one does; only a bucket, whose name is global, tells
-BucketForbidden from BucketNotFound.
+are as if each ran alone: the rare ones are serializable, the busy ones lock the rows that they
+go by (backends/sql/driver.py, Isolation). A write that has begun is not cancelled half-way: it
+runs shielded under a deadline of 5 s, after which it raises Unavailable. Any method may raise
+Unavailable. Methods that take a user (or a BucketRef, which names one) see only what is that
+user's: somebody else's id raises exactly what a missing one does; only a bucket, whose name is
+global, tells BucketForbidden from BucketNotFound.
 
 Clocks: `created_at` and leases are by the catalog's own clock.
 """

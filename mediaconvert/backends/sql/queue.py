@@ -1,9 +1,8 @@
 """The workers' side of jobs, on SQL: claim, renew, finish, fail, give back, recover.
 
 Every write asks for its lease token and the status `processing` in its WHERE clause: whoever
-has lost the lease changes nothing and is told so. Where that guard is all that a transaction
-stands on, it does without serialization; those that read what they then write (outputs, the
-last reader of a source) need it.
+has lost the lease changes nothing and is told so. None is serializable: those that look
+further (outputs, the last reader of a source) lock the rows that they go by first.
 """
 
 from __future__ import annotations
