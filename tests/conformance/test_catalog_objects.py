@@ -16,6 +16,7 @@ from mediaconvert.model import (
     Checksum,
     Conditions,
     JobStatus,
+    ListQuery,
     NewObject,
     ObjectHeaders,
     PartInfo,
@@ -296,3 +297,49 @@ async def test_a_source_that_is_still_current_survives_its_job(world: World) -> 
     await world.catalog.jobs.cancel(ref.user_id, job_id)
     assert await world.garbage() == set()
     await world.catalog.objects.get(ref, "film.mp4")
+
+
+async def test_a_thousand_keys_are_deleted_in_one_call(world: World) -> None:
+    ref = await world.owner()
+    pipeline = await world.pipeline(ref.user_id)
+    await world.submit(ref, pipeline)
+    job = await world.claim()
+    outputs = [new_object(f"o/{number:04}") for number in range(1000)]
+    assert await world.catalog.queue.finish(lease(job), outcome(*outputs))
+    # Twice: what is replaced becomes garbage.
+    await world.submit(ref, pipeline, "again")
+    job = await world.claim()
+    again = [new_object(output.key) for output in outputs]
+    assert await world.catalog.queue.finish(lease(job), outcome(*again))
+    assert await world.garbage() == {output.segments[0].blob_id for output in outputs}
+    answers = await world.catalog.objects.delete(ref, [(output.key, ANY) for output in outputs])
+    assert answers == (True,) * 1000
+    page = await world.catalog.objects.list(ref, ListQuery(prefix="o/"))
+    assert page.objects == ()
+    assert len(await world.garbage()) == 2000
+
+
+async def test_of_two_outputs_with_one_key_the_later_counts(world: World) -> None:
+    ref = await world.owner()
+    await world.submit(ref, await world.pipeline(ref.user_id))
+    job = await world.claim()
+    first, second = new_object("same", etag="first"), new_object("same", etag="second")
+    assert await world.catalog.queue.finish(lease(job), outcome(first, second))
+    assert (await world.catalog.objects.get(ref, "same")).etag == "second"
+
+
+async def test_an_output_replaces_what_a_job_still_reads_and_leaves_that_readable(
+    world: World,
+) -> None:
+    ref = await world.owner()
+    pipeline = await world.pipeline(ref.user_id)
+    await world.submit(ref, pipeline, "one")
+    waiting = await world.submit(ref, pipeline, "two")
+    job = await world.claim()
+    assert await world.catalog.queue.finish(lease(job), outcome(new_object("two")))
+    assert await world.garbage() == set()
+    job = await world.claim()
+    assert job.id == waiting and job.source.segments
+    source = job.source.segments[0].blob_id
+    assert await world.catalog.queue.finish(lease(job), outcome())
+    assert await world.garbage() == {source}

@@ -64,6 +64,10 @@ class SqlObjects:
         pipeline: VersionId | None,
     ) -> Committed:
         async def body(conn: Connection) -> Committed:
+            if (ref.name, key) <= (source.name, source_key):
+                # Locked in the order of the keys: copies to and fro never wait in a circle.
+                bucket = await owned_bucket(conn, ref, "bucket_hold")
+                await lock_current(conn, bucket.id, key)
             original = await _copied(conn, source, source_key)
             check_copy_source(source_conditions, original.etag, original.created_at_us // 1_000_000)
             new = NewObject(
