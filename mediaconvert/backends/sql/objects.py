@@ -110,12 +110,13 @@ class SqlObjects:
         async def body(conn: Connection) -> list[bool | PreconditionFailed]:
             bucket = await owned_bucket(conn, ref)
             detached: list[ObjectId] = []
-            results = [
-                await _delete(conn, bucket.id, key, conditions, detached)
-                for key, conditions in keys
-            ]
+            results: dict[int, bool | PreconditionFailed] = {}
+            # In one order for all: two who delete the same keys never wait in a circle. (Of a
+            # key that is named twice, the first comes first.)
+            for place, (key, conditions) in sorted(enumerate(keys), key=lambda each: each[1][0]):
+                results[place] = await _delete(conn, bucket.id, key, conditions, detached)
             await purge_unread(conn, detached)
-            return results
+            return [results[place] for place in range(len(keys))]
 
         return await self._driver.write(body, isolation=Isolation.STATEMENT)
 
