@@ -111,17 +111,35 @@ async def test_what_a_body_raises_comes_out_and_nothing_happened(driver: Postgre
     assert await _keys(driver) == []
 
 
-async def test_a_value_that_exists_is_a_unique_violation(driver: PostgresDriver) -> None:
+async def test_a_body_is_told_of_a_value_that_exists_and_may_refuse(
+    driver: PostgresDriver,
+) -> None:
     await _add(driver, "a")
-    with pytest.raises(UniqueViolation):
-        await _add(driver, "a")
+
+    async def one(conn: Connection) -> None:
+        try:
+            await conn.execute("add", "a", "")
+        except UniqueViolation as error:
+            raise LookupError("taken") from error
 
     async def many(conn: Connection) -> None:
-        await conn.execute_many("add", [("b", ""), ("b", "")])
+        try:
+            await conn.execute_many("add", [("b", ""), ("b", "")])
+        except UniqueViolation as error:
+            raise LookupError("taken") from error
 
-    with pytest.raises(UniqueViolation):
-        await driver.write(many)
+    for body in (one, many):
+        with pytest.raises(LookupError, match="taken"):
+            await driver.write(body)
     assert await _keys(driver) == ["a"]
+
+
+async def test_a_value_that_stays_taken_is_unavailable_not_an_error_of_the_program(
+    driver: PostgresDriver,
+) -> None:
+    await _add(driver, "a")
+    with pytest.raises(Unavailable, match="at once; nothing was changed"):
+        await _add(driver, "a")
 
 
 async def test_a_body_that_goes_on_after_an_error_is_a_mistake_not_a_success(
