@@ -13,7 +13,7 @@ import trio
 
 from mediaconvert.backends.notices.redis import open_redis_notices
 from mediaconvert.backends.notices.redis_address import parse_address
-from mediaconvert.backends.sql.catalog import open_postgres_driver
+from mediaconvert.backends.sql.catalog import open_postgres_driver, sql_catalog
 from mediaconvert.config import fields
 from mediaconvert.ports.notices import Notice, Topic
 from tests.packaging.compose import VARIABLE, services
@@ -25,15 +25,17 @@ PAGE = (ROOT / "mediaconvert/CLUSTER.md").read_text()
 PASSWORD = "a-password-of-your-own"
 
 
-def block(language: str) -> str:
-    (found,) = re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
-    assert isinstance(found, str)
-    return found
+def block(language: str, word: str = "") -> str:
+    """The one block of a language that holds a word."""
+    found = re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    (wanted,) = [text for text in found if word in text]
+    assert isinstance(wanted, str)
+    return wanted
 
 
 async def test_the_role_that_it_makes_in_postgresql_can_hold_a_catalog(postgres: Postgres) -> None:
     name = f"role_{secrets.token_hex(4)}"
-    for statement in block("sql").replace("mediaconvert", name).split(";"):
+    for statement in block("sql", "CREATE").replace("mediaconvert", name).split(";"):
         if statement.strip():
             postgres.execute("postgres", statement)
     url = f"postgres://{name}:{quote(PASSWORD)}@127.0.0.1:{postgres.port}/{name}"
@@ -42,6 +44,24 @@ async def test_the_role_that_it_makes_in_postgresql_can_hold_a_catalog(postgres:
     assert tables == "0"
     postgres.drop_database(name)
     postgres.execute("postgres", f"drop role {name}")
+
+
+async def test_the_batch_that_it_drops_is_gone_with_its_events_and_no_others(
+    postgres: Postgres,
+) -> None:
+    with postgres.database() as url:
+        async with open_postgres_driver(url) as driver:
+            outbox = sql_catalog(driver).outbox
+            postgres.execute(url, "insert into outbox (kind, payload) values ('a', '{}')")
+            batch = await outbox.open_batch("stuck", 10, 60.0)
+            assert batch is not None
+            postgres.execute(url, "insert into outbox (kind, payload) values ('b', '{}')")
+            for statement in block("sql", "outbox_batch").split(";"):
+                if statement.strip() not in ("", "BEGIN", "COMMIT"):
+                    postgres.execute(url, statement)
+            following = await outbox.open_batch("another", 10, 60.0)
+            assert following is not None
+            assert [event.kind for event in following.events] == ["b"]
 
 
 async def test_the_user_that_it_makes_in_redis_can_send_and_hear_notices_and_nothing_else(
