@@ -142,6 +142,23 @@ async def test_a_value_that_stays_taken_is_unavailable_not_an_error_of_the_progr
         await _add(driver, "a")
 
 
+async def test_a_violation_that_the_body_did_not_reckon_with_is_tried_again(
+    driver: PostgresDriver,
+) -> None:
+    """Somebody else has just added the row: the next try sees it."""
+    runs = 0
+    await _add(driver, "a")
+
+    async def body(conn: Connection) -> int:
+        nonlocal runs
+        runs += 1
+        await conn.execute("add", "a" if runs < 3 else "b", "")
+        return runs
+
+    assert await driver.write(body, isolation=Isolation.STATEMENT) == 3
+    assert await _keys(driver) == ["a", "b"]
+
+
 async def test_a_body_that_goes_on_after_an_error_is_a_mistake_not_a_success(
     driver: PostgresDriver,
 ) -> None:

@@ -87,25 +87,26 @@ class GivenPostgres(Databases):
 
 class Postgres(Databases):
     """One server with as many databases as are asked for. `fsync` is off: no test pulls the
-    plug of the machine."""
+    plug of the machine. A `replica_of` another follows that one, until it is promoted."""
 
-    def __init__(self, folder: Path, *, fsync: bool = False) -> None:
+    def __init__(
+        self, folder: Path, *, fsync: bool = False, replica_of: Postgres | None = None
+    ) -> None:
         open_to_server(folder)
         super().__init__(_programs(folder))
         self.port = free_port()
         self.socket_folder = folder
-        self._locale = _make_locale(folder)
+        self._locale = _make_locale(folder) if replica_of is None else replica_of._locale
         self.sorts_bytewise = not self._locale
         data = folder / "data"
-        locale = f"--locale={_LOCALE}" if self._locale else "--locale=C.UTF-8"
-        run_once(
-            [
-                *(self._bin / "initdb", "-D", data, "-U", USER, "--auth=trust", "-E", "UTF8"),
-                *(locale, "--no-sync", "--no-instructions"),
-            ],
-            folder,
-            self._locale,
-        )
+        if replica_of is None:
+            locale = f"--locale={_LOCALE}" if self._locale else "--locale=C.UTF-8"
+            make = [self._bin / "initdb", "-D", data, "-U", USER, "--auth=trust", "-E", "UTF8"]
+            make += [locale, "--no-sync", "--no-instructions"]
+        else:
+            make = [self._bin / "pg_basebackup", "-D", data, "-R", "-c", "fast", "--no-sync"]
+            make += ["-d", replica_of.url()]
+        run_once(make, folder, self._locale)
         self.process = ServerProcess(
             "postgres",
             [
@@ -122,6 +123,10 @@ class Postgres(Databases):
 
     def url(self, database: str = "postgres") -> str:
         return f"postgres://{USER}@127.0.0.1:{self.port}/{database}"
+
+    def promote(self) -> None:
+        """A replica becomes a server of its own."""
+        self.execute("postgres", "select pg_promote()")
 
     def _answers(self) -> bool:
         if not accepts(self.port):

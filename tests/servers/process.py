@@ -154,6 +154,7 @@ class ServerProcess:
         process = self._process
         if process is None:
             return
+        family = self._family()
         try:
             # A suspended one would hear nothing.
             self._signal_all(signal.SIGCONT)
@@ -165,16 +166,37 @@ class ServerProcess:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+            _end_orphans(family[1:])
 
     def _signal_all(self, number: signal.Signals) -> None:
-        """Its children too, which may lead groups of their own (PostgreSQL's do)."""
+        for pid in self._family():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    def _family(self) -> list[int]:
+        """The server first. Children may lead process groups of their own (PostgreSQL's do)."""
         family = [self.pid]
         for pid in family:
             with contextlib.suppress(OSError):
                 family += map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
-        for pid in family:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, number)
+        return family
+
+
+def _end_orphans(pids: Sequence[int]) -> None:
+    """What a killed server leaves notices it soon; the next start must not find it alive."""
+    deadline = time.monotonic() + STOP_SECONDS
+    pause = threading.Event()
+    while any(map(_is_alive, pids)):
+        assert time.monotonic() < deadline, f"processes of a stopped server live on: {pids}"
+        pause.wait(0.02)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
 
 
 def _identity() -> dict[str, int | list[int]]:
