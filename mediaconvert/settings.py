@@ -132,7 +132,8 @@ class StorageSettings:
         60.0,
         "How long deleted bytes stay for readers on other machines (embedded: no time at all).",
         unit="minutes",
-        minimum=0,
+        # Longer than any transaction that may just be adding a reference to them.
+        minimum=1,
     )
     min_free_bytes: int = setting(
         64 << 20, "Below this much free space uploads are refused.", unit="bytes", minimum=0
