@@ -113,6 +113,8 @@ class Postgres(Databases):
                 *(self._bin / "postgres", "-D", data, "-p", str(self.port)),
                 *("-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={folder}"),
                 *("-c", f"fsync={'on' if fsync else 'off'}", "-c", "max_connections=200"),
+                # A storm of transactions meets deadlocks: not a whole second for each.
+                *("-c", "deadlock_timeout=100ms"),
             ],
             folder,
             is_ready=self._answers,
