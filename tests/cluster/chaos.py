@@ -17,7 +17,8 @@ from tests.cluster.nodes import Node
 from tests.cluster.topology import Cluster
 from tests.program import wait_until
 
-LEASE_SECONDS = 4.0
+LEASE_SECONDS = 6.0
+"""Long enough for a worker on a crowded machine; short enough for a test."""
 
 
 class Chaos:
@@ -106,7 +107,7 @@ class Chaos:
         node = self._choose_worker()
         self._tell(f"pause {node.name}")
         node.suspend()
-        self._wait(self._chance.uniform(0.1, LEASE_SECONDS / 3))
+        self._wait(self._chance.uniform(0.1, LEASE_SECONDS / 4))
         node.resume()
 
     def _cut_worker_off(self) -> None:

@@ -13,7 +13,7 @@ from tests.program import PHOTO, Person, wait_until
 from tests.service.media import SLOW_PIPELINE
 
 SHORT = {
-    "MEDIACONVERT_WORKERS__LEASE_SECONDS": "3",
+    "MEDIACONVERT_WORKERS__LEASE_SECONDS": "5",
     "MEDIACONVERT_WORKERS__RENEW_SECONDS": "1",
     "MEDIACONVERT_WORKERS__SLOTS": "1",
 }
