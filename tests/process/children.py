@@ -25,6 +25,7 @@ from mediaconvert.tools.process import ResourceLimits, Starter, Tail, read_pipe
 from mediaconvert.tools.sandbox import Confined, SandboxKind
 from mediaconvert.tools.seccomp import Profile
 from mediaconvert.tools.toolbox import run_in_background
+from tests.servers.process import RUNNING
 
 EVERY_SANDBOX = list(SandboxKind)
 REAL_SANDBOXES = [SandboxKind.BUBBLEWRAP, SandboxKind.LANDLOCK]
@@ -87,7 +88,8 @@ def tool_run(job: Confined, limits: Limits, *, reports: bool = False) -> ToolRun
 
 
 def descendants(pid: int) -> dict[int, int]:
-    """Process descriptors of everything below a process, by id. The caller closes them."""
+    """Process descriptors of everything below a process, by id, but for the servers that other
+    tests share. The caller closes them."""
     parents: dict[int, int] = {}
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -98,7 +100,7 @@ def descendants(pid: int) -> dict[int, int]:
     below: dict[int, int] = {}
     for candidate in parents:
         up: int | None = candidate
-        while up is not None and up != pid:
+        while up is not None and up != pid and up not in RUNNING:
             up = parents.get(up)
         if up == pid and candidate != pid:
             try:

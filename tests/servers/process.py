@@ -20,6 +20,8 @@ from pathlib import Path
 NOBODY = 65534
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0
+RUNNING: set[int] = set()
+"""Servers of this test run: children of the tests' process that no test means by its own."""
 
 
 def free_port() -> int:
@@ -121,6 +123,7 @@ class ServerProcess:
                 start_new_session=True,
                 **self._identity,
             )
+        RUNNING.add(self._process.pid)
         deadline = time.monotonic() + START_SECONDS
         pause = threading.Event()
         while not self._is_ready():
@@ -166,6 +169,7 @@ class ServerProcess:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+            RUNNING.discard(process.pid)
             _end_orphans(family[1:])
 
     def _signal_all(self, number: signal.Signals) -> None:

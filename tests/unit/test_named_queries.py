@@ -70,9 +70,14 @@ def test_migrations_are_ordered_split_and_of_one_dialect(tmp_path: Path) -> None
 
 
 def test_the_programs_migrations_have_no_gaps() -> None:
+    """A number is one change in every dialect; one that has nothing to change leaves it out."""
     for package in (SQL, ANALYTICS):
-        versions = [each.version for each in load_migrations(package / "migrations", "sqlite")]
-        assert versions == list(range(1, len(versions) + 1))
+        numbers = {
+            each.version
+            for dialect in ("sqlite", "postgres")
+            for each in load_migrations(package / "migrations", dialect)
+        }
+        assert sorted(numbers) == list(range(1, len(numbers) + 1))
 
 
 def test_every_named_query_is_used_and_every_used_one_exists() -> None:
