@@ -17,6 +17,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, DataError
 from clickhouse_connect.driver.httpclient import HttpClient
 from urllib3.exceptions import HTTPError
 
+from mediaconvert.backends.analytics import answers
 from mediaconvert.backends.analytics.clickhouse_address import ClickHouseAddress
 from mediaconvert.backends.analytics.clickhouse_link import ClickHouseLink
 from mediaconvert.backends.analytics.clickhouse_schema import (
@@ -25,9 +26,9 @@ from mediaconvert.backends.analytics.clickhouse_schema import (
     prepare_schema,
     table_columns,
 )
-from mediaconvert.backends.analytics.sql import SPAN_US, analytics_queries, success_rate
+from mediaconvert.backends.analytics.sql import SPAN_US, analytics_queries
 from mediaconvert.errors import Unavailable
-from mediaconvert.model import EventBatch, OutboxEvent, PipelineId, UserId
+from mediaconvert.model import EventBatch, OutboxEvent, UserId
 from mediaconvert.ports.analytics import (
     JobPercentiles,
     JobStats,
@@ -97,16 +98,7 @@ class ClickHouseAnalytics:
 
     async def job_stats(self, user_id: UserId, since_us: int) -> JobStats:
         (row,) = await self._ask("job_stats", user_id, since_us)
-        return JobStats(
-            total_jobs=row["total"],
-            completed_jobs=row["completed"],
-            failed_jobs=row["failed"],
-            pending_jobs=row["pending"],
-            processing_jobs=row["processing"],
-            success_rate=success_rate(row["completed"], row["failed"]),
-            avg_processing_time_ms=row["avg_ms"],
-            total_data_processed_bytes=row["processed_bytes"],
-        )
+        return answers.job_stats(row)
 
     async def job_percentiles(self, user_id: UserId, since_us: int) -> JobPercentiles:
         (row,) = await self._ask("job_percentiles", user_id, since_us)
@@ -117,46 +109,16 @@ class ClickHouseAnalytics:
         self, user_id: UserId, since_us: int, interval: str
     ) -> tuple[TimelinePoint, ...]:
         """As the port says. Raises KeyError for an interval that is none."""
-        rows = await self._ask("timeline", user_id, since_us, span_us=SPAN_US[interval])
-        return tuple(
-            TimelinePoint(
-                row["time"],
-                row["total"],
-                row["avg_ms"],
-                success_rate(row["completed"], row["failed"]),
-            )
-            for row in rows
-        )
+        found = await self._ask("timeline", user_id, since_us, span_us=SPAN_US[interval])
+        return tuple(answers.timeline_point(row) for row in found)
 
     async def pipeline_stats(self, user_id: UserId, since_us: int) -> tuple[PipelineStats, ...]:
-        return tuple(
-            PipelineStats(
-                pipeline_id=PipelineId(row["pipeline_id"]),
-                pipeline_name=row["name"],
-                total_jobs=row["total"],
-                successful_jobs=row["completed"],
-                failed_jobs=row["failed"],
-                success_rate=success_rate(row["completed"], row["failed"]),
-                avg_processing_time_ms=row["avg_ms"],
-            )
-            for row in await self._ask("pipeline_stats", user_id, since_us)
-        )
+        found = await self._ask("pipeline_stats", user_id, since_us)
+        return tuple(answers.pipeline_stats(row, row["name"]) for row in found)
 
     async def operation_stats(self, user_id: UserId, since_us: int) -> tuple[OperationStats, ...]:
-        return tuple(
-            OperationStats(
-                operation=row["operation"],
-                runs=row["runs"],
-                successes=row["successes"],
-                failures=row["runs"] - row["successes"],
-                success_rate=success_rate(row["successes"], row["runs"] - row["successes"]),
-                avg_duration_ms=row["avg_ms"],
-                p95_duration_ms=row["p95_ms"],
-                input_bytes=row["input_bytes"],
-                output_bytes=row["output_bytes"],
-            )
-            for row in await self._ask("operation_stats", user_id, since_us)
-        )
+        found = await self._ask("operation_stats", user_id, since_us)
+        return tuple(answers.operation_stats(row, row["p95_ms"]) for row in found)
 
     async def check(self) -> str:
         version = await self._reports.run(lambda client: client.command(self._queries["version"]))

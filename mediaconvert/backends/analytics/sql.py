@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib.resources import files
 
+from mediaconvert.backends.analytics import answers
 from mediaconvert.backends.sql.driver import (
     Connection,
     Driver,
@@ -65,16 +66,7 @@ class SqlAnalytics:
     async def job_stats(self, user_id: UserId, since_us: int) -> JobStats:
         async def body(conn: Connection) -> JobStats:
             row = await conn.fetch_one("job_stats", user_id, since_us)
-            return JobStats(
-                total_jobs=row["total"],
-                completed_jobs=row["completed"],
-                failed_jobs=row["failed"],
-                pending_jobs=row["pending"],
-                processing_jobs=row["processing"],
-                success_rate=success_rate(row["completed"], row["failed"]),
-                avg_processing_time_ms=row["avg_ms"],
-                total_data_processed_bytes=row["processed_bytes"],
-            )
+            return answers.job_stats(row)
 
         return await self._driver.read(body)
 
@@ -98,49 +90,22 @@ class SqlAnalytics:
         span_us = SPAN_US[interval]
 
         async def body(conn: Connection) -> tuple[TimelinePoint, ...]:
-            return tuple(
-                TimelinePoint(
-                    row["time"],
-                    row["total"],
-                    row["avg_ms"],
-                    success_rate(row["completed"], row["failed"]),
-                )
-                for row in await conn.fetch("timeline", user_id, since_us, span_us)
-            )
+            found = await conn.fetch("timeline", user_id, since_us, span_us)
+            return tuple(answers.timeline_point(row) for row in found)
 
         return await self._driver.read(body)
 
     async def pipeline_stats(self, user_id: UserId, since_us: int) -> tuple[PipelineStats, ...]:
         async def body(conn: Connection) -> tuple[PipelineStats, ...]:
-            return tuple(
-                PipelineStats(
-                    pipeline_id=row["pipeline_id"],
-                    pipeline_name=row["pipeline_name"],
-                    total_jobs=row["total"],
-                    successful_jobs=row["completed"],
-                    failed_jobs=row["failed"],
-                    success_rate=success_rate(row["completed"], row["failed"]),
-                    avg_processing_time_ms=row["avg_ms"],
-                )
-                for row in await conn.fetch("pipeline_stats", user_id, since_us)
-            )
+            found = await conn.fetch("pipeline_stats", user_id, since_us)
+            return tuple(answers.pipeline_stats(row, row["pipeline_name"]) for row in found)
 
         return await self._driver.read(body)
 
     async def operation_stats(self, user_id: UserId, since_us: int) -> tuple[OperationStats, ...]:
         async def body(conn: Connection) -> tuple[OperationStats, ...]:
             return tuple(
-                OperationStats(
-                    operation=row["operation"],
-                    runs=row["runs"],
-                    successes=row["successes"],
-                    failures=row["runs"] - row["successes"],
-                    success_rate=success_rate(row["successes"], row["runs"] - row["successes"]),
-                    avg_duration_ms=row["avg_ms"],
-                    p95_duration_ms=_percentile(row, 95, row["successes"]),
-                    input_bytes=row["input_bytes"],
-                    output_bytes=row["output_bytes"],
-                )
+                answers.operation_stats(row, _percentile(row, 95, row["successes"]))
                 for row in await conn.fetch("operation_stats", user_id, since_us)
             )
 
@@ -152,12 +117,6 @@ class SqlAnalytics:
 
         await self._driver.read(body)
         return self._driver.version
-
-
-def success_rate(succeeded: int, failed: int) -> float:
-    """Percent of what came to an end of its own."""
-    ended = succeeded + failed
-    return 100.0 * succeeded / ended if ended else 0.0
 
 
 def _percentile(row: Row, percent: int, count: int) -> float:
