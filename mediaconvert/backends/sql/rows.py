@@ -240,9 +240,12 @@ def transition(row: Row) -> Transition:
     )
 
 
-def job_facts(row: Row, pipeline_name: str) -> JobFacts:
+def job_facts(
+    row: Row, pipeline_name: str, *, id_column: str = "id", created_column: str = "created_at"
+) -> JobFacts:
+    """Two of the job's columns have other names where a row has its source's columns too."""
     return JobFacts(
-        job_id=row["id"],
+        job_id=row[id_column],
         user_id=row["user_id"],
         pipeline_id=row["pipeline_id"],
         pipeline_name=pipeline_name,
@@ -253,30 +256,15 @@ def job_facts(row: Row, pipeline_name: str) -> JobFacts:
         attempt=row["attempt"],
         error=row["error"],
         error_code=row["error_code"],
-        created_at_us=row["created_at"],
+        created_at_us=row[created_column],
         started_at_us=row["started_at"],
         finished_at_us=row["finished_at"],
     )
 
 
 def claimed_facts(row: Row) -> JobFacts:
-    """Of a row of `claimed`, where some of the job's columns have names of their own."""
-    return JobFacts(
-        job_id=row["job_id"],
-        user_id=row["user_id"],
-        pipeline_id=row["pipeline_id"],
-        pipeline_name=row["pipeline_name"],
-        content_type=row["source_content_type"],
-        input_bytes=row["source_size"],
-        output_bytes=row["output_bytes"],
-        status=JobStatus(row["status"]),
-        attempt=row["attempt"],
-        error=row["error"],
-        error_code=row["error_code"],
-        created_at_us=row["job_created_at"],
-        started_at_us=row["started_at"],
-        finished_at_us=row["finished_at"],
-    )
+    """Of a row of `claimed`."""
+    return job_facts(row, row["pipeline_name"], id_column="job_id", created_column="job_created_at")
 
 
 def event(row: Row) -> OutboxEvent:
