@@ -246,15 +246,6 @@ async def test_the_server_has_bounds_of_its_own(driver: PostgresDriver) -> None:
     assert driver.version.startswith("PostgreSQL ")
 
 
-@pytest.mark.parametrize("parameters", ["", "?pgbouncer=true"])
-async def test_nothing_needs_to_stay_prepared(url: str, parameters: str) -> None:
-    address = parse_postgres_uri(url + parameters.replace("?", "&" if "?" in url else "?"))
-    async with open_postgres(address, QUERIES, SCHEMA) as driver:
-        for key in ("a", "b"):
-            await _add(driver, key)
-        assert await _keys(driver) == ["a", "b"]
-
-
 # --- values ----------------------------------------------------------------------------------
 
 HARD = ["", "\x00", "\x00\x00", "\x00a", "\x01", "\x01\x02", "\x01\x03", "\x02", "a", "a\x00b", "é"]

@@ -24,7 +24,6 @@ def test_the_original_programs_form_is_understood() -> None:
     assert address.dsn == "postgresql://user:password@/mediaconvert?sslmode=disable"
     assert address.server_settings == {"application_name": "mediaconvert"}
     assert address.connect_seconds is None
-    assert not address.is_pooled
     assert address.shown == "localhost:5432/mediaconvert"
 
 
@@ -106,7 +105,7 @@ def test_what_the_server_takes_reaches_it_and_the_rest_is_asyncpgs() -> None:
 def test_words_of_other_programs_are_understood() -> None:
     assert "sslmode=require" in parse_postgres_uri("postgres://h/d?ssl=true").dsn
     assert "sslmode=require" in parse_postgres_uri("postgres://h/d?requiressl=1").dsn
-    assert parse_postgres_uri("postgres://h/d?pgbouncer=true").is_pooled
+    assert parse_postgres_uri("postgres://h/d?pgbouncer=false").dsn == "postgresql:///d"
     assert parse_postgres_uri("postgres://h?database=x").database == "x"
     assert parse_postgres_uri("postgres://h/d?sslmode=verify-full&sslrootcert=system").trusts_system
     named = parse_postgres_uri("postgres://h/d?fallback_application_name=x")
@@ -145,3 +144,8 @@ def test_a_wrong_uri_is_one_sentence_without_the_password(uri: str, sentence: st
 
 def test_the_password_is_in_no_repr(tmp_path: Path) -> None:
     assert "hunter2" not in repr(parse_postgres_uri("postgres://u:hunter2@h/d?password=hunter2"))
+
+
+def test_pgbouncers_transaction_mode_is_refused_with_what_to_use() -> None:
+    with pytest.raises(StartupError, match="session mode"):
+        parse_postgres_uri("postgres://h/d?pgbouncer=true")

@@ -79,7 +79,7 @@ async def open_session(address: PostgresAddress, seconds: float) -> Session:
         ssl=ssl.create_default_context() if address.trusts_system else None,
         timeout=min(seconds, address.connect_seconds or seconds),
         server_settings=dict(address.server_settings),
-        statement_cache_size=0 if address.is_pooled else _CACHED_STATEMENTS,
+        statement_cache_size=_CACHED_STATEMENTS,
         max_cached_statement_lifetime=0,
     )
     session = Session(raw)

@@ -73,8 +73,6 @@ class PostgresAddress:
     """`connect_timeout`, where it was given."""
     trusts_system: bool
     """TLS by the certificates that the machine trusts (`sslrootcert=system`)."""
-    is_pooled: bool
-    """Through pgbouncer in transaction mode (`pgbouncer=true`): nothing stays prepared."""
 
     @property
     def shown(self) -> str:
@@ -115,7 +113,6 @@ def parse_postgres_uri(uri: str) -> PostgresAddress:
         server_settings=settings,
         connect_seconds=_seconds(parameters.get("connect_timeout", "")),
         trusts_system=trusts_system,
-        is_pooled=_is_true(parameters.get("pgbouncer", "")),
     )
 
 
@@ -166,6 +163,13 @@ def _check_choices(parameters: Mapping[str, str]) -> None:
         if value and value not in choices:
             hint = suggestion(value, choices)
             raise _wrong(f"{name} is '{value}'; it may be {', '.join(choices)}{hint}")
+    if _is_true(parameters.get("pgbouncer", "")):
+        # What became of a commit that was not answered is asked outside of a transaction, and
+        # statements stay prepared: both need one server behind one connection.
+        raise _wrong(
+            "pgbouncer=true stands for its transaction mode, which cannot be used; run pgbouncer "
+            "in session mode, or connect to the server itself, and leave the parameter out"
+        )
 
 
 def _check_files(parameters: Mapping[str, str]) -> None:
