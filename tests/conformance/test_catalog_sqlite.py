@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 import trio
@@ -22,6 +25,7 @@ from mediaconvert.backends.sql.lock import hold_lock
 from mediaconvert.backends.sql.migrations import Migration, load_migrations
 from mediaconvert.backends.sql.sqlite import SqliteDriver, open_sqlite
 from mediaconvert.errors import StartupError, StorageFull, Unavailable
+from tests.servers.process import NOBODY, open_to_server
 
 QUERIES = {
     "clock": "select 1",
@@ -425,3 +429,50 @@ def test_claiming_costs_the_same_however_many_jobs_wait_or_have_ended(
         assert [found for _, found in steps] == [3, 2, 1, 0]
         costs.append(sum(cost for cost, _ in steps))
     assert costs[1] <= costs[0] * 1.1
+
+
+HOLDER = """
+import sqlite3, sys
+held = sqlite3.connect(sys.argv[1])
+held.execute("select * from t").fetchall()
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def bound_by_permissions() -> Iterator[None]:
+    """Root's own files would be open to it whatever their mode."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
+async def test_what_was_opened_read_only_for_want_of_better_is_opened_again() -> None:
+    with tempfile.TemporaryDirectory(prefix="mediaconvert-sqlite-") as folder:
+        path, shared = Path(folder, "t.sqlite"), Path(folder, "t.sqlite-shm")
+        open_to_server(Path(folder))
+        with bound_by_permissions():
+            async with open_sqlite(path, QUERIES, SCHEMA) as driver:
+                await _add(driver, "a")
+        holder = [sys.executable, "-c", HOLDER, str(path)]
+        with subprocess.Popen(holder, stdin=PIPE, stdout=PIPE) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"held\n"
+            with bound_by_permissions():
+                shared.chmod(0o444)
+                async with open_sqlite(path, QUERIES, SCHEMA) as driver:
+                    assert await _count(driver) == 1
+                    with pytest.raises(Unavailable, match="readonly"):
+                        await _add(driver, "b")
+                    shared.chmod(0o644)
+                    with suppress(Unavailable):
+                        await _add(driver, "b")
+                    await _add(driver, "c")
+                    assert await _count(driver) >= 2
+            assert process.stdin is not None
+            process.stdin.close()

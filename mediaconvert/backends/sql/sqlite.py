@@ -19,7 +19,7 @@ import trio
 
 from mediaconvert.backends.sql.driver import Body, Isolation
 from mediaconvert.backends.sql.migrations import Migration, pending
-from mediaconvert.backends.sql.sqlite_session import Session
+from mediaconvert.backends.sql.sqlite_session import ReadOnlyFile, Session
 from mediaconvert.errors import StartupError, Unavailable
 
 T = TypeVar("T")
@@ -71,9 +71,21 @@ class SqliteDriver:
 
     async def _transact(self, pool: _Pool, body: Body[T]) -> T:
         session = await pool.take(self._deadline_seconds)
-        return await self._in_thread(
-            lambda: session.transact(body, self._deadline_seconds), session, pool
-        )
+        try:
+            return await self._in_thread(
+                lambda: session.transact(body, self._deadline_seconds), session, pool
+            )
+        except ReadOnlyFile:
+            # The others hold it open as it is; those in use now are closed by their threads.
+            await self._close_idle()
+            raise
+
+    async def _close_idle(self) -> None:
+        for pool in (self._writers, self._readers):
+            for session in pool.sessions:
+                session.is_stale = True
+            while session := pool.take_stale():
+                await self._in_thread(session.close, session, pool)
 
     async def _in_thread(self, work: Callable[[], T], session: Session, pool: _Pool) -> T:
         token = trio.lowlevel.current_trio_token()
@@ -84,7 +96,7 @@ class SqliteDriver:
             finally:
                 # By the thread itself: when it hangs in the disk and is given up below, the
                 # session stays taken until the disk has answered.
-                if self._is_closing:
+                if self._is_closing or session.is_stale:
                     session.close()
                 with contextlib.suppress(trio.RunFinishedError):
                     token.run_sync_soon(pool.put, session)
@@ -117,7 +129,7 @@ class SqliteDriver:
         self._is_closing = True
         with trio.CancelScope(shield=True, deadline=trio.current_time() + _CLOSE_SECONDS):
             for pool in (self._readers, self._writers):
-                for _ in range(pool.size):
+                for _ in pool.sessions:
                     session = await pool.take(math.inf)
                     await trio.to_thread.run_sync(session.close)
 
@@ -125,9 +137,9 @@ class SqliteDriver:
 class _Pool:
     """Sessions that are lent to one transaction each, first come first served."""
 
-    def __init__(self, sessions: list[Session]) -> None:
-        self.size = len(sessions)
-        self._idle = sessions
+    def __init__(self, sessions: Sequence[Session]) -> None:
+        self.sessions = tuple(sessions)
+        self._idle = list(sessions)
         self._free = trio.Semaphore(len(sessions))
 
     async def take(self, within_seconds: float) -> Session:
@@ -137,6 +149,19 @@ class _Pool:
             raise Unavailable("the catalog is overloaded; nothing was changed")
         # The one used last: its page cache is the warmest.
         return self._idle.pop()
+
+    def take_stale(self) -> Session | None:
+        """One that nobody has taken and that is to be closed."""
+        stale = next((session for session in self._idle if session.is_stale), None)
+        if stale is None:
+            return None
+        try:
+            self._free.acquire_nowait()
+        except trio.WouldBlock:
+            # Promised to those who waited; their threads will close them.
+            return None
+        self._idle.remove(stale)
+        return stale
 
     def put(self, session: Session) -> None:
         self._idle.append(session)

@@ -33,6 +33,12 @@ _UNIQUE = frozenset(
 )
 
 
+class ReadOnlyFile(Unavailable):
+    """The file is open for reading only: SQLite falls back to that when it is refused more, be
+    it for want of a descriptor. The index of the log beside it is opened once for all
+    connections of the process, and remains what it is until the last of them is closed."""
+
+
 class Session:
     def __init__(self, path: Path, queries: Mapping[str, str], *, is_writer: bool) -> None:
         self._path = path
@@ -40,6 +46,8 @@ class Session:
         self._is_writer = is_writer
         self._raw: sqlite3.Connection | None = None
         self._stop_at = 0.0
+        self.is_stale = False
+        """To be closed as soon as nobody uses it."""
 
     def transact(self, body: Body[T], deadline_seconds: float) -> T:
         """Run a body to its end and commit, or roll back and raise what it raised."""
@@ -97,6 +105,7 @@ class Session:
 
     def close(self) -> None:
         raw, self._raw = self._raw, None
+        self.is_stale = False
         if raw is not None:
             with contextlib.suppress(sqlite3.Error):
                 raw.close()
@@ -234,10 +243,11 @@ def _translated(error: sqlite3.Error) -> Exception:
         return Unavailable("the catalog took too long; nothing was changed")
     if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return Unavailable("the catalog is in use by another program; nothing was changed")
+    if primary == sqlite3.SQLITE_READONLY:
+        return ReadOnlyFile(f"the catalog's file cannot be written: {error}", 5)
     if primary in (
         sqlite3.SQLITE_IOERR,
         sqlite3.SQLITE_CANTOPEN,
-        sqlite3.SQLITE_READONLY,
         sqlite3.SQLITE_CORRUPT,
         sqlite3.SQLITE_NOTADB,
         sqlite3.SQLITE_NOMEM,
