@@ -1,7 +1,12 @@
-"""What every folder of tests may ask for: the servers."""
+"""What every folder of tests may ask for: the servers. And what every test leaves behind."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import pytest
+
+from tests.program import PEOPLE
 from tests.servers.fixtures import (
     catalog_template,
     clickhouse,
@@ -23,3 +28,13 @@ __all__ = [
     "seaweedfs",
     "servers_folder",
 ]
+
+
+@pytest.fixture(autouse=True)
+def _connections_end_with_the_test() -> Iterator[None]:
+    """However it ended: what a failed test left open would fail another one."""
+    before = list(PEOPLE)
+    yield
+    for person in PEOPLE[:]:
+        if person not in before:
+            person.close()

@@ -32,6 +32,10 @@ Json = dict[str, Any]
 START_SECONDS = 60
 WAIT_SECONDS = 240
 """A test's own patience: many times what the thing waited for takes."""
+LAST_WORDS = 60
+"""Lines of the log that a failed test shows."""
+PEOPLE: list[Person] = []
+"""Everybody with open connections; `tests.conftest` closes those of a test that has ended."""
 
 
 def clean_environment(**more: str) -> dict[str, str]:
@@ -170,6 +174,11 @@ def run_program(
     program = Program(folder, environment or {}, list(arguments), wrapper)
     try:
         yield program
+    except BaseException:
+        # pytest shows it with the failure: a state that never came has its reason in there.
+        print(f"the last words of the program in {folder}:")
+        print(*(json.dumps(line) for line in program.log[-LAST_WORDS:]), sep="\n")
+        raise
     finally:
         if program.process.poll() is None:
             program.terminate()
@@ -195,6 +204,7 @@ class Person:
         self.keys = self.post("/api/s3-credentials", 201)
         self.bucket = str(self.keys["bucket_name"])
         self.s3 = self.connect_s3(url)
+        PEOPLE.append(self)
 
     def connect_s3(self, url: str) -> Any:
         """A boto3 client with its newest defaults, but no retries that hide a failure."""
@@ -259,8 +269,10 @@ class Person:
         return cast("bytes", self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read())
 
     def close(self) -> None:
+        """For who is not a test, or lives longer than one; tests' people are closed for them."""
         self.rest.close()
         self.s3.close()
+        PEOPLE.remove(self)
 
 
 def wait_until(condition: Callable[[], bool], what: str, seconds: float = WAIT_SECONDS) -> None:

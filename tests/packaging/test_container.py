@@ -120,7 +120,6 @@ def test_a_node_in_a_container_works_in_landlock_and_says_so(folder: Path) -> No
         job = person.upload("photo.jpg", PHOTO, "image-resize")
         assert job is not None
         assert person.wait_for_job(job)["status"] == "completed"
-        person.close()
 
 
 def test_docker_stop_ends_process_one_by_a_drain(folder: Path) -> None:

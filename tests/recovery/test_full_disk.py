@@ -61,7 +61,6 @@ def test_a_full_disk_refuses_uploads_and_takes_them_again_when_there_is_room(
         job_id = person.upload("p.jpg", PHOTO, "image-resize")
         assert job_id is not None
         assert person.wait_for_job(job_id)["status"] == "completed"
-        person.close()
 
 
 def test_a_disk_that_fills_up_while_jobs_wait_delays_them_and_no_more(tmp_path: Path) -> None:
@@ -81,7 +80,6 @@ def test_a_disk_that_fills_up_while_jobs_wait_delays_them_and_no_more(tmp_path: 
             assert job["status"] == "completed", job
             history = person.get(f"/api/jobs/{job_id}/history")["history"]
             assert [row["to_status"] for row in history].count("completed") == 1
-        person.close()
 
 
 def test_a_blob_store_that_turns_read_only_refuses_uploads_and_takes_them_again(
@@ -108,4 +106,3 @@ def test_a_blob_store_that_turns_read_only_refuses_uploads_and_takes_them_again(
         job_id = person.upload("p.jpg", PHOTO, "image-resize")
         assert job_id is not None
         assert person.wait_for_job(job_id)["status"] == "completed"
-        person.close()

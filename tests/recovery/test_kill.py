@@ -36,7 +36,6 @@ def test_a_job_that_was_killed_with_the_service_completes_once(tmp_path: Path) -
         history = person.get(f"/api/jobs/{job_id}/history")["history"]
         assert [r["to_status"] for r in history].count("completed") == 1
         assert len(person.keys_below(f"results/job-{job_id}/")) == 3
-        person.close()
 
 
 def _alive(pids: set[int]) -> set[int]:
@@ -65,7 +64,6 @@ def test_an_upload_that_was_under_way_leaves_no_trace(tmp_path: Path) -> None:
         person.move_to(second.url)
         assert person.keys_below("") == ["kept.bin"]
         assert person.read("kept.bin") == b"kept"
-        person.close()
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -109,7 +107,6 @@ def test_every_acknowledged_upload_survives_a_kill_among_commits(tmp_path: Path,
         job_id = person.upload("p.jpg", PHOTO, "image-resize")
         assert job_id is not None
         assert person.wait_for_job(job_id)["status"] == "completed"
-        person.close()
 
 
 def test_a_multipart_upload_goes_on_after_a_kill(tmp_path: Path) -> None:
@@ -127,7 +124,6 @@ def test_a_multipart_upload_goes_on_after_a_kill(tmp_path: Path) -> None:
         parts = [{"PartNumber": 1, "ETag": one["ETag"]}, {"PartNumber": 2, "ETag": two["ETag"]}]
         person.s3.complete_multipart_upload(**name, MultipartUpload={"Parts": parts})
         assert person.read("large.bin") == data
-        person.close()
 
 
 def test_a_job_that_is_killed_again_and_again_ends_as_poison(tmp_path: Path) -> None:
@@ -150,7 +146,6 @@ def test_a_job_that_is_killed_again_and_again_ends_as_poison(tmp_path: Path) -> 
         person.move_to(program.url)
         job = person.wait_for_job(job_id)
         assert (job["status"], job["error_code"]) == ("failed", "poison")
-        person.close()
 
 
 def test_a_film_is_uploaded_while_nothing_is_lost_of_an_earlier_one(tmp_path: Path) -> None:
@@ -162,4 +157,3 @@ def test_a_film_is_uploaded_while_nothing_is_lost_of_an_earlier_one(tmp_path: Pa
     with run_program(tmp_path) as second:
         person.move_to(second.url)
         assert person.read("a.mp4") == PHOTO.read_bytes()
-        person.close()

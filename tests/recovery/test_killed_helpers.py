@@ -52,7 +52,6 @@ def test_a_killed_starter_is_replaced_and_its_jobs_run_again(tmp_path: Path) -> 
         assert (job["status"], job["attempt"]) == ("completed", 2)
         messages = [r["message"] for r in person.get(f"/api/jobs/{job_id}/history")["history"]]
         assert any("watches over the tools was killed" in message for message in messages)
-        person.close()
 
 
 def test_an_image_server_that_is_killed_ten_times_comes_back(tmp_path: Path) -> None:
@@ -75,7 +74,6 @@ def test_an_image_server_that_is_killed_ten_times_comes_back(tmp_path: Path) -> 
         last = person.upload("last.jpg", PHOTO, "image-resize")
         assert last is not None
         assert person.wait_for_job(last)["status"] == "completed"
-        person.close()
 
 
 def test_a_killed_ffmpeg_costs_an_attempt(tmp_path: Path) -> None:
@@ -93,7 +91,6 @@ def test_a_killed_ffmpeg_costs_an_attempt(tmp_path: Path) -> None:
                     os.kill(pid, signal.SIGKILL)
         job = person.wait_for_job(job_id)
         assert (job["status"], job["attempt"]) == ("completed", 2)
-        person.close()
 
 
 def test_a_source_whose_blob_was_deleted_by_hand_fails_with_a_sentence(tmp_path: Path) -> None:
@@ -111,7 +108,6 @@ def test_a_source_whose_blob_was_deleted_by_hand_fails_with_a_sentence(tmp_path:
         job = person.wait_for_job(job_id)
         assert (job["status"], job["attempt"]) == ("failed", 3)
         assert "missing from the blob store" in job["error"]
-        person.close()
 
 
 async def test_a_command_cancelled_before_it_was_sent_leaves_the_image_server_alone(

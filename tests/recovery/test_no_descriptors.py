@@ -43,7 +43,6 @@ def test_jobs_and_helpers_outlive_the_lack_of_descriptors(tmp_path: Path) -> Non
         last = person.upload("last.jpg", PHOTO, "image-resize")
         assert last is not None
         assert person.wait_for_job(last)["status"] == "completed"
-        person.close()
 
 
 def _complaints(program: Program) -> int:

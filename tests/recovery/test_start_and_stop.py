@@ -69,7 +69,6 @@ def test_a_drain_gives_the_unfinished_job_back_without_losing_an_attempt(tmp_pat
             "processing",
         ]
         person.post(f"/api/jobs/{job_id}/cancel", 200)
-        person.close()
 
 
 def test_a_short_job_is_finished_before_the_drain_ends(tmp_path: Path) -> None:
@@ -84,7 +83,6 @@ def test_a_short_job_is_finished_before_the_drain_ends(tmp_path: Path) -> None:
     with run_program(tmp_path) as second:
         person.move_to(second.url)
         assert person.job(job_id)["status"] == "completed"
-        person.close()
 
 
 def test_while_it_drains_health_answers_and_the_rest_is_refused(tmp_path: Path) -> None:
@@ -104,7 +102,6 @@ def test_while_it_drains_health_answers_and_the_rest_is_refused(tmp_path: Path) 
         assert refused.headers["connection"] == "close"
         program.process.send_signal(signal.SIGTERM)  # the second: at once
         assert program.process.wait(60) == 0
-        person.close()
 
 
 def test_a_second_process_on_the_same_data_is_refused_with_a_sentence(tmp_path: Path) -> None:
@@ -171,7 +168,6 @@ def test_a_worker_process_takes_over_what_an_api_process_accepted(tmp_path: Path
     with run_program(tmp_path) as program:
         person.move_to(program.url)
         assert person.wait_for_job(job_id)["status"] == "completed"
-        person.close()
 
 
 def test_a_second_signal_ends_it_at_once_even_when_the_catalog_is_locked(tmp_path: Path) -> None:
@@ -193,7 +189,6 @@ def test_a_second_signal_ends_it_at_once_even_when_the_catalog_is_locked(tmp_pat
         person.move_to(second.url)
         person.wait_for_job(job_id, lambda job: job["status"] == "processing")
         person.post(f"/api/jobs/{job_id}/cancel", 200)
-        person.close()
 
 
 def test_a_signal_during_the_start_ends_it_with_status_0(tmp_path: Path) -> None:
@@ -250,4 +245,3 @@ def test_while_another_program_locks_the_catalog_requests_are_refused_and_jobs_w
         job_id = person.upload("p.jpg", PHOTO, "image-resize")
         assert job_id is not None
         assert person.wait_for_job(job_id)["status"] == "completed"
-        person.close()

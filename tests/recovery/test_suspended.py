@@ -34,7 +34,6 @@ def test_a_suspended_service_loses_no_job_and_blames_none(tmp_path: Path) -> Non
         assert job["status"] == "completed", job
         assert len(person.keys_below(f"results/job-{job_id}/")) == 3
         assert list((tmp_path / "data/work").iterdir()) == []
-        person.close()
 
 
 def _leases_have_run_out(catalog: Path) -> bool:

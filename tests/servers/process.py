@@ -94,7 +94,9 @@ class ServerProcess:
         environment: Mapping[str, str] | None = None,
         stop_signal: signal.Signals = signal.SIGTERM,
         drops_root: bool = True,
+        leaves: Sequence[Path] = (),
     ) -> None:
+        """`leaves`: files outside of its folder that a killed one leaves behind."""
         self.name = name
         self.folder = folder
         self._command = [str(part) for part in command]
@@ -102,6 +104,7 @@ class ServerProcess:
         self._environment = environment
         self._stop_signal = stop_signal
         self._identity = _identity() if drops_root else {}
+        self._leaves = leaves
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -171,6 +174,8 @@ class ServerProcess:
             process.wait()
             RUNNING.discard(process.pid)
             _end_orphans(family[1:])
+            for file in self._leaves:
+                file.unlink(missing_ok=True)
 
     def _signal_all(self, number: signal.Signals) -> None:
         for pid in self._family():

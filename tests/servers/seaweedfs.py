@@ -27,25 +27,33 @@ class SeaweedFS:
             json.dumps({"identities": [{"name": "store", "credentials": keys, "actions": actions}]})
         )
         identities.chmod(0o644)
-        self.port = free_port()
+        # Ports of our own for gRPC too: the default is the port + 10000, which may not exist.
+        services = {
+            name: (free_port(), free_port()) for name in ("master", "volume", "filer", "s3")
+        }
+        self.port, _ = services["s3"]
         ports: list[str] = []
-        for service in ("master", "volume", "filer"):
-            # Ports of our own for gRPC too: the default is the port + 10000, which may not exist.
-            ports += [f"-{service}.port={free_port()}", f"-{service}.port.grpc={free_port()}"]
+        sockets: list[Path] = []
+        for name, (port, grpc) in services.items():
+            ports += [f"-{name}.port={port}", f"-{name}.port.grpc={grpc}"]
+            sockets += [
+                Path(f"/tmp/seaweedfs-{name}-{port}.sock"),
+                Path(f"/tmp/seaweedfs-{name}-grpc-{grpc}.sock"),
+            ]
         self.process = ServerProcess(
             "weed",
             [
                 *(program, "server", f"-dir={data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"),
-                *("-s3", f"-s3.port={self.port}", f"-s3.port.grpc={free_port()}"),
-                *(f"-s3.config={identities}", "-master.volumeSizeLimitMB=64"),
+                *("-s3", f"-s3.config={identities}", "-master.volumeSizeLimitMB=64"),
                 # They listen on fixed ports, which the next server would find taken.
                 *("-s3.port.iceberg=0", "-s3.port.lance=0"),
-                *("-volume.max=100", "-volume.preStopSeconds=0", "-master.telemetry=false", *ports),
+                *("-volume.max=1000", "-volume.preStopSeconds=0", "-master.telemetry=false", *ports),
             ],
             folder,
             is_ready=self._answers,
             # Asked to end, it takes its time for nothing that a test needs.
             stop_signal=signal.SIGKILL,
+            leaves=sockets,
         )
 
     @property

@@ -18,14 +18,10 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
 
 
 @pytest.fixture
-def person(program: Program) -> Iterator[Person]:
-    person = Person(program.url)
-    yield person
-    person.close()
+def person(program: Program) -> Person:
+    return Person(program.url)
 
 
 @pytest.fixture
-def stranger(program: Program) -> Iterator[Person]:
-    person = Person(program.url)
-    yield person
-    person.close()
+def stranger(program: Program) -> Person:
+    return Person(program.url)

@@ -84,7 +84,6 @@ def test_reports_come_from_clickhouse_and_agree_with_the_catalog(
             run_jobs(person, 1)
             wait_for_reports(person, 3)
             check_reports(person, 3)
-            person.close()
             assert program.terminate() == 0
         catalog = SqliteTables(tmp_path / "data/catalog.db")
         assert disagreements(catalog, ClickHouseTables(clickhouse, name)) == []
@@ -104,7 +103,6 @@ def test_absent_at_the_start_it_costs_one_warning_and_no_event(
         own_clickhouse.process.start()
         wait_for_reports(person, 2)
         check_reports(person, 2)
-        person.close()
     warnings = [line["message"] for line in program.log if line["level"] == "warning"]
     assert [message for message in warnings if message.startswith(WAIT)] == [
         f"{WAIT}ClickHouse at 127.0.0.1:{own_clickhouse.port}/reports cannot be used: "
@@ -137,7 +135,6 @@ def test_with_a_postgresql_catalog_reports_come_from_it_or_from_clickhouse(
             run_jobs(person, 2)
             wait_for_reports(person, 2)
             check_reports(person, 2)
-            person.close()
         catalog = PostgresTables(postgres, url)
         analytics: Tables = ClickHouseTables(clickhouse, name) if has_clickhouse else catalog
         assert disagreements(catalog, analytics) == []

@@ -28,7 +28,6 @@ def test_memory_stays_below_200_mib_while_2_gib_go_up_and_down(tmp_path: Path) -
         with file.open("rb") as body:
             assert digest.digest() == hashlib.file_digest(body, "sha256").digest()
         assert program.resident_bytes() < MEMORY_LIMIT
-        person.close()
     file.unlink()
 
 
@@ -52,7 +51,6 @@ def test_200_photographs_at_once_all_complete_with_all_slots_busy(tmp_path: Path
         assert page["pagination"]["total"] == 200
         assert _most_at_once(person) == _slots()
         assert program.resident_bytes() < MEMORY_LIMIT
-        person.close()
 
 
 def _slots() -> int:

@@ -148,7 +148,6 @@ def test_a_moved_installation_is_the_same_for_its_users_and_the_source_is_untouc
         assert person.wait_for_job(again["id"])["status"] == "completed"
         person.upload("after the move", b"new")
         assert person.read("after the move") == b"new"
-        person.close()
 
 
 def test_an_interrupted_move_goes_on_and_until_then_nothing_starts_on_the_target(
@@ -196,7 +195,6 @@ def test_an_interrupted_move_goes_on_and_until_then_nothing_starts_on_the_target
     with run_program(places.target, "--config", str(places.config), environment=KEYS) as new:
         person.move_to(new.url)
         assert _listing(person) == before
-        person.close()
 
 
 def test_a_source_that_went_on_working_after_an_interrupted_move_is_moved_as_it_is_now(
@@ -221,7 +219,6 @@ def test_a_source_that_went_on_working_after_an_interrupted_move_is_moved_as_it_
     with run_program(places.target, "--config", str(places.config), environment=KEYS) as new:
         person.move_to(new.url)
         assert _listing(person) == before
-        person.close()
 
 
 def test_a_changed_source_is_not_told_twice_to_the_clickhouse_of_an_earlier_try(
@@ -252,7 +249,6 @@ def test_a_changed_source_is_not_told_twice_to_the_clickhouse_of_an_earlier_try(
         with run_program(places.source, environment=KEYS) as old:
             person.move_to(old.url)
             person.upload("later", b"later")
-            person.close()
         for _ in range(2):
             refused = places.move(**half_told)
             assert refused.returncode == 1
@@ -276,7 +272,6 @@ def test_what_cannot_be_moved_is_refused_with_a_sentence_before_anything_is_copi
         in_use = places.move()
         assert in_use.returncode == 1
         assert "another mediaconvert" in in_use.stderr
-        person.close()
 
     other = base64.b64encode(secrets.token_bytes(32)).decode()
     wrong = places.move(MEDIACONVERT_MASTER_KEY=other)
@@ -284,8 +279,7 @@ def test_what_cannot_be_moved_is_refused_with_a_sentence_before_anything_is_copi
     assert "MEDIACONVERT_MASTER_KEY" in wrong.stderr
 
     with run_program(places.target, "--config", str(places.config), environment=KEYS) as new:
-        stranger = Person(new.url)
-        stranger.close()
+        Person(new.url)  # registers there
     mixed = places.move()
     assert mixed.returncode == 1
     assert "already holds an installation" in mixed.stderr
@@ -309,4 +303,3 @@ def test_only_the_blobs_can_be_moved_to_a_store_while_the_catalog_stays_embedded
         person.move_to(new.url)
         assert _listing(person) == before
         assert person.job(job["id"]) == job
-        person.close()

@@ -127,7 +127,6 @@ def test_what_is_revoked_at_one_node_is_refused_by_the_other(
         wait_until(lambda: there.get("/api/me").status_code == 401, "the old token is refused")
         there.close()
         s3.close()
-        person.close()
 
 
 def test_a_worker_takes_what_an_api_node_was_given_with_redis_and_without(
@@ -157,7 +156,6 @@ def test_a_worker_takes_what_an_api_node_was_given_with_redis_and_without(
         wait_until(lambda: both_say("degraded"), "both have lost Redis")
         run_a_job()
         assert rows(api.url)["status"] == rows(worker.url)["status"] == "ready"
-        person.close()
 
 
 def test_ready_names_every_dependency_with_its_version(

@@ -30,4 +30,3 @@ def test_an_upload_becomes_its_result_and_is_there_after_a_restart(
             person.move_to(program.url)
             assert person.read("p.jpg") == PHOTO.read_bytes()
             assert person.read(f"results/job-{job_id}/resized.jpg")
-            person.close()

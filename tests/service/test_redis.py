@@ -87,7 +87,6 @@ def test_without_redis_it_starts_says_so_once_and_heals_by_itself(
         own_redis.process.start()
         wait_until(lambda: queue_says(program.url, "ok"), "/ready tells of the return")
         run_a_job()
-        person.close()
         # More where the machine is so busy that Redis does not answer in time.
         assert len(said(program, DOWN)) == len(said(program, AGAIN)) >= 2
         assert program.terminate() == 0

@@ -68,7 +68,6 @@ def test_a_film_goes_through_the_service_and_its_bytes_lie_in_the_store(
         (row,) = [check for check in answer["checks"] if check["name"] == "storage"]
         assert row["status"] == "ok"
         assert row["version"].startswith("SeaweedFS")
-        person.close()
 
 
 @pytest.mark.slow
@@ -86,7 +85,6 @@ def test_what_users_delete_leaves_the_store(tmp_path: Path, seaweedfs: SeaweedFS
         person.s3.delete_object(Bucket=person.bucket, Key="one")
         wait_until(lambda: kept(store, prefix) == 1, "the sweep of garbage has come by")
         assert person.read("two") == b"x"
-        person.close()
 
 
 @pytest.mark.slow
@@ -112,7 +110,6 @@ def test_a_store_that_is_away_is_a_503_and_comes_back_by_itself(
             wait_until(lambda: person.rest.get("/ready").status_code == 200, "it is ready again")
             assert person.read("film.mp4") == FILM.read_bytes()
             person.upload("other.mp4", FILM)
-            person.close()
 
 
 def test_downloads_that_clients_leave_end_in_the_store_too(
@@ -145,7 +142,6 @@ def test_downloads_that_clients_leave_end_in_the_store_too(
         assert hashlib.sha256(person.read("large.bin")).digest() == (
             hashlib.sha256(bytes(64 << 20)).digest()
         )
-        person.close()
 
 
 @pytest.mark.slow
@@ -165,5 +161,4 @@ def test_memory_stays_below_200_mib_while_2_gib_go_into_a_store_and_back(
             assert digest.digest() == hashlib.file_digest(body, "sha256").digest()
         assert program.resident_bytes() < MEMORY_LIMIT
         person.s3.delete_object(Bucket=person.bucket, Key="large.bin")
-        person.close()
     file.unlink()

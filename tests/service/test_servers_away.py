@@ -103,7 +103,6 @@ def test_lost_while_running_it_is_a_row_and_comes_back_by_itself(
         job_id = person.upload("after.jpg", PHOTO, "easy")
         assert job_id is not None
         assert person.wait_for_job(job_id)["status"] == "completed"
-        person.close()
         assert not [line for line in program.log if line["level"] == "raw"]
 
 

@@ -43,7 +43,6 @@ def test_a_node_with_a_blob_folder_of_its_own_is_refused_with_what_to_set(
             with run_program(second, environment=shared) as other:
                 person.move_to(other.url)
                 assert person.read("key") == b"bytes"
-            person.close()
 
 
 def test_the_first_node_may_start_again_and_leaves_one_marker(
@@ -71,7 +70,6 @@ def test_another_database_on_the_same_blobs_is_refused_before_it_would_sweep_the
     with run_program(tmp_path, environment=KEYS) as embedded:
         person.move_to(embedded.url)
         assert person.read("key") == b"bytes"
-        person.close()
     other = {"MEDIACONVERT_STORAGE__DIRECTORY": str(tmp_path / "data/blobs")}
     (tmp_path / "other").mkdir()
     assert "mediaconvert move" in refusal(tmp_path / "other", KEYS | other)
