@@ -452,27 +452,36 @@ def bound_by_permissions() -> Iterator[None]:
         os.seteuid(user)
 
 
+@contextmanager
+def held_by_another(path: Path) -> Iterator[Path]:
+    """Another process has the database open; the file that their index of the log is in."""
+    command = [sys.executable, "-c", HOLDER, str(path)]
+    with subprocess.Popen(command, stdin=PIPE, stdout=PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout.readline() == b"held\n"
+        yield path.with_name(path.name + "-shm")
+        process.stdin.close()
+
+
+def allow(path: Path, mode: int) -> None:
+    path.chmod(mode)
+
+
 async def test_what_was_opened_read_only_for_want_of_better_is_opened_again() -> None:
     with tempfile.TemporaryDirectory(prefix="mediaconvert-sqlite-") as folder:
-        path, shared = Path(folder, "t.sqlite"), Path(folder, "t.sqlite-shm")
-        open_to_server(Path(folder))
+        path = open_to_server(Path(folder)) / "t.sqlite"
         with bound_by_permissions():
             async with open_sqlite(path, QUERIES, SCHEMA) as driver:
                 await _add(driver, "a")
-        holder = [sys.executable, "-c", HOLDER, str(path)]
-        with subprocess.Popen(holder, stdin=PIPE, stdout=PIPE) as process:
-            assert process.stdout is not None
-            assert process.stdout.readline() == b"held\n"
-            with bound_by_permissions():
-                shared.chmod(0o444)
-                async with open_sqlite(path, QUERIES, SCHEMA) as driver:
-                    assert await _count(driver) == 1
-                    with pytest.raises(Unavailable, match="readonly"):
-                        await _add(driver, "b")
-                    shared.chmod(0o644)
-                    with suppress(Unavailable):
-                        await _add(driver, "b")
-                    await _add(driver, "c")
-                    assert await _count(driver) >= 2
-            assert process.stdin is not None
-            process.stdin.close()
+        with held_by_another(path) as index, bound_by_permissions():
+            allow(index, 0o444)
+            async with open_sqlite(path, QUERIES, SCHEMA) as driver:
+                assert await _count(driver) == 1
+                with pytest.raises(Unavailable, match="readonly"):
+                    await _add(driver, "b")
+                allow(index, 0o644)
+                with suppress(Unavailable):
+                    await _add(driver, "b")
+                await _add(driver, "c")
+                assert await _count(driver) >= 2

@@ -47,7 +47,9 @@ class SeaweedFS:
                 *("-s3", f"-s3.config={identities}", "-master.volumeSizeLimitMB=64"),
                 # They listen on fixed ports, which the next server would find taken.
                 *("-s3.port.iceberg=0", "-s3.port.lance=0"),
-                *("-volume.max=1000", "-volume.preStopSeconds=0", "-master.telemetry=false", *ports),
+                # A bucket takes seven volumes at a time; they are files that grow.
+                *("-volume.max=2000", "-volume.preStopSeconds=0"),
+                *("-master.telemetry=false", *ports),
             ],
             folder,
             is_ready=self._answers,

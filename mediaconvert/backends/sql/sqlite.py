@@ -84,8 +84,8 @@ class SqliteDriver:
         for pool in (self._writers, self._readers):
             for session in pool.sessions:
                 session.is_stale = True
-            while session := pool.take_stale():
-                await self._in_thread(session.close, session, pool)
+            while stale := pool.take_stale():
+                await self._in_thread(stale.close, stale, pool)
 
     async def _in_thread(self, work: Callable[[], T], session: Session, pool: _Pool) -> T:
         token = trio.lowlevel.current_trio_token()
