@@ -6,6 +6,10 @@ Called by `tools.toolbox` for `/ready`, `doctor` and the manifests.
 
 from __future__ import annotations
 
+import logging
+import math
+from collections.abc import Mapping
+
 import trio
 
 from mediaconvert.errors import InfrastructureFailure
@@ -16,12 +20,16 @@ from mediaconvert.tools.locate import Found
 from mediaconvert.tools.process import run_briefly
 from mediaconvert.tools.sandbox import Executable, SandboxKind
 
+logger = logging.getLogger(__name__)
+
 # What the operations ask for.
 _ENCODERS = (
     "libx264", "libx265", "libvpx-vp9", "libsvtav1", "libaom-av1", "aac", "libopus", "libmp3lame",
     "libvorbis", "flac", "pcm_s16le", "mjpeg", "png", "libwebp",
 )  # fmt: skip
 _SECONDS = 20.0
+_ONCE_MORE_SECONDS = 2.0
+"""For the image server, once it has not started in its own time: it is being tried again."""
 
 
 class Builds:
@@ -33,29 +41,36 @@ class Builds:
         self._images = images
         self._ffmpeg_version = ""
         self._described: tuple[ToolInfo, ...] = ()
+        self._is_partial = False
+        self._patience = math.inf
         self._asking = trio.Lock()
 
     async def ffmpeg_version(self) -> str:
         """Such as `9.0.2`; the empty text when it does not say."""
         if not self._ffmpeg_version:
-            self._ffmpeg_version = await _version(self._found.ffmpeg, "-version")
+            self._ffmpeg_version = await self._version(self._found.ffmpeg, "-version")
         return self._ffmpeg_version
 
     async def describe(self) -> tuple[ToolInfo, ...]:
+        """Kept when every tool could be asked: what the machine refuses now it may allow."""
         async with self._asking:
-            if not self._described:
-                self._described = (
-                    await self._of_ffmpeg(),
-                    _program("ffprobe", self._found.ffprobe, await _version(
-                        self._found.ffprobe, "-version")),
-                    *await self._of_images(),
-                    await self._of_sandbox(),
-                )  # fmt: skip
-            return self._described
+            if self._described:
+                return self._described
+            self._is_partial = False
+            described = (
+                await self._of_ffmpeg(),
+                _program("ffprobe", self._found.ffprobe, await self._version(
+                    self._found.ffprobe, "-version")),
+                *await self._of_images(),
+                await self._of_sandbox(),
+            )  # fmt: skip
+            if not self._is_partial:
+                self._described = described
+            return described
 
     async def _of_ffmpeg(self) -> ToolInfo:
         ffmpeg = self._found.ffmpeg
-        listing = await _ask(ffmpeg, "-hide_banner", "-encoders")
+        listing = await self._ask(ffmpeg, "-hide_banner", "-encoders")
         names = {line.split()[1] for line in listing.splitlines() if len(line.split()) > 1}
         have = tuple(name for name in _ENCODERS if name in names)
         missing = [name for name in _ENCODERS if name not in names]
@@ -63,12 +78,16 @@ class Builds:
         return _program("ffmpeg", ffmpeg, await self.ffmpeg_version(), remedy, have)
 
     async def _of_images(self) -> tuple[ToolInfo, ToolInfo]:
-        try:
-            versions = await self._images.versions()
-            remedy = ""
-        except InfrastructureFailure as error:
-            versions = {}
-            remedy = f"{error.message}; the log says why"
+        versions: Mapping[str, str] = {}
+        remedy = "the image server has not started yet; the log says why"
+        with trio.move_on_after(self._patience):
+            try:
+                versions = await self._images.versions()
+                remedy = ""
+            except InfrastructureFailure as error:
+                remedy = f"{error.message}; the log says why"
+        if not versions:
+            self._is_partial, self._patience = True, _ONCE_MORE_SECONDS
         vips, pdfium = (
             ToolInfo(name, versions.get(name, ""), "", name in versions, remedy)
             for name in ("libvips", "pdfium")
@@ -79,11 +98,30 @@ class Builds:
         works = self._state.kind is SandboxKind.BUBBLEWRAP
         return ToolInfo(
             "bubblewrap",
-            await _version(self._found.bwrap, "--version"),
+            await self._version(self._found.bwrap, "--version"),
             str(self._found.bwrap.path) if self._found.bwrap else "",
             works,
             "" if works else f"{self._state.detail}; {REMEDY}",
         )
+
+    async def _version(self, program: Executable | None, flag: str) -> str:
+        """The word after `version`, without the builder's suffixes: `9.0.2`."""
+        words = (await self._ask(program, flag)).split()
+        if words[1:2] == ["version"]:
+            words = words[1:]
+        word = words[1] if len(words) > 1 else ""
+        return word.removeprefix("n").partition("-")[0]
+
+    async def _ask(self, program: Executable | None, *arguments: str) -> str:
+        if program is None:
+            return ""
+        argv = [str(program.path), *arguments]
+        try:
+            return await trio.to_thread.run_sync(run_briefly, argv, _SECONDS, {}) or ""
+        except InfrastructureFailure as error:
+            logger.warning("a tool cannot be asked for its version: %s", error)
+            self._is_partial = True
+            return ""
 
 
 def _program(
@@ -96,20 +134,3 @@ def _program(
     if program is None or not version:
         return ToolInfo(name, version, "", False, f"it does not run; name a build: tools.{name}")
     return ToolInfo(name, version, str(program.path), True, remedy, capabilities)
-
-
-async def _version(program: Executable | None, flag: str) -> str:
-    """The word after `version`, without the builder's suffixes: `9.0.2`."""
-    words = (await _ask(program, flag)).split()
-    if words[1:2] == ["version"]:
-        words = words[1:]
-    word = words[1] if len(words) > 1 else ""
-    return word.removeprefix("n").partition("-")[0]
-
-
-async def _ask(program: Executable | None, *arguments: str) -> str:
-    if program is None:
-        return ""
-    argv = [str(program.path), *arguments]
-    said = await trio.to_thread.run_sync(run_briefly, argv, _SECONDS, {})
-    return said or ""

