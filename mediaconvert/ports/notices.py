@@ -19,8 +19,6 @@ class Topic(StrEnum):
     """`value` is the access key, or `user:<id>` for all of a user's."""
     USER_CHANGED = "user_changed"
     """`value` is the user's id: password changed or user disabled."""
-    GARBAGE = "garbage"
-    """Blobs wait to be deleted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,12 +69,11 @@ class Janitor:
         self._blobs = blobs
         self._notices = notices
         self._settings = settings
-        self._garbage_announced = trio.Event()
+        self._more_garbage = trio.Event()
         self._waiting: set[str] = set()
 
     async def run(self) -> None:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._listen)
             nursery.start_soon(self._repeat_leases)
             nursery.start_soon(self._repeat_garbage)
             nursery.start_soon(self._repeat, "detached", DETACHED_SECONDS, self.sweep_detached)
@@ -171,7 +170,7 @@ class Janitor:
             await trio.sleep(PAUSE_SECONDS)
         if done:
             # What they held has become garbage.
-            self._garbage_announced.set()
+            self._more_garbage.set()
         return done
 
     async def _repeat_leases(self) -> None:
@@ -195,20 +194,14 @@ class Janitor:
             if not await self._attempt("leases", look):
                 reachable_since = trio.current_time()
 
-    async def _listen(self) -> None:
-        async with self._notices.subscribe(Topic.GARBAGE) as subscription:
-            while True:
-                await subscription.receive()
-                self._garbage_announced.set()
-
     async def _repeat_garbage(self) -> None:
         while True:
-            self._garbage_announced = trio.Event()
+            self._more_garbage = trio.Event()
             await self._attempt("garbage", self.sweep_garbage)
             # A burst of deletions is one sweep, not a sweep each.
             await trio.sleep(PAUSE_SECONDS)
-            with trio.move_on_after(GARBAGE_SECONDS):
-                await self._garbage_announced.wait()
+            with trio.move_on_after(min(GARBAGE_SECONDS, self._orphan_seconds)):
+                await self._more_garbage.wait()
 
     async def _repeat(
         self, duty: str, every_seconds: float, sweep: Callable[[], Awaitable[int]]

@@ -56,12 +56,12 @@ async def test_notices_of_one_publisher_come_in_order(notices: Notices) -> None:
 
 
 async def test_only_the_topics_asked_for_arrive(notices: Notices) -> None:
-    async with notices.subscribe(Topic.JOB_CANCELED, Topic.GARBAGE) as subscription:
+    async with notices.subscribe(Topic.JOB_CANCELED, Topic.USER_CHANGED) as subscription:
         await notices.publish(Notice(Topic.JOB_READY, "1"))
         await notices.publish(Notice(Topic.JOB_CANCELED, "2"))
-        await notices.publish(Notice(Topic.GARBAGE))
+        await notices.publish(Notice(Topic.USER_CHANGED))
         assert (await subscription.receive()).topic is Topic.JOB_CANCELED
-        assert (await subscription.receive()).topic is Topic.GARBAGE
+        assert (await subscription.receive()).topic is Topic.USER_CHANGED
 
 
 async def test_every_subscriber_gets_each_notice(notices: Notices) -> None:
@@ -107,7 +107,7 @@ async def test_a_slow_subscriber_blocks_nobody_and_loses_the_oldest(notices: Not
 
 
 async def test_publishing_without_subscribers_is_no_error(notices: Notices) -> None:
-    await notices.publish(Notice(Topic.GARBAGE))
+    await notices.publish(Notice(Topic.USER_CHANGED))
     await notices.check()
 
 

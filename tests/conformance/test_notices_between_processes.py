@@ -62,16 +62,16 @@ async def test_the_publisher_itself_hears_each_notice_once(
     async with (
         _process(redis_address, installation) as one,
         _process(redis_address, installation) as other,
-        one.subscribe(Topic.JOB_READY, Topic.GARBAGE) as own,
+        one.subscribe(Topic.JOB_READY, Topic.USER_CHANGED) as own,
         other.subscribe(Topic.JOB_READY) as there,
     ):
         await one.publish(Notice(Topic.JOB_READY, "1"))
         assert (await there.receive()).value == "1"
         # What the other one says next comes after the echo of the first.
-        await other.publish(Notice(Topic.GARBAGE))
+        await other.publish(Notice(Topic.USER_CHANGED))
         assert [await own.receive(), await own.receive()] == [
             Notice(Topic.JOB_READY, "1"),
-            Notice(Topic.GARBAGE),
+            Notice(Topic.USER_CHANGED),
         ]
 
 

@@ -160,8 +160,7 @@ class RedisNotices:
         self._health.came_up(Side.LISTENING, trio.current_time())
         # What was published while nobody listened is missed. Whoever waits looks for itself;
         # the caches of keys and tokens do so within a second anyway.
-        for topic in (Topic.JOB_READY, Topic.GARBAGE):
-            await self._local.publish(Notice(topic))
+        await self._local.publish(Notice(Topic.JOB_READY))
         while True:
             for content in await self._step(partial(link.read, PROBE_SECONDS)):
                 await self._hear(content)
