@@ -89,13 +89,15 @@ class Program:
             self.log.append({"level": "end", "message": "end of log"})
             self._logged.notify_all()
 
-    def wait_for_log(self, message: str) -> Json:
-        """The first line with that message; fails when the process ends without it."""
+    def wait_for_log(self, message: str, *, is_prefix: bool = False) -> Json:
+        """The first line with that message (or that begins with it); fails when the process
+        ends without it."""
         deadline = time.monotonic() + START_SECONDS
         with self._logged:
             while True:
                 for line in self.log:
-                    if line["message"] == message:
+                    said = str(line["message"])
+                    if said == message or (is_prefix and said.startswith(message)):
                         return line
                 if self.log and self.log[-1]["level"] == "end":
                     raise AssertionError(f"it ended without saying {message!r}: {self.log[-12:]}")

@@ -152,6 +152,7 @@ class Pool:
 
     async def _claim(self, free: int) -> tuple[ClaimedJob, ...]:
         try:
+            await self._runner.store.require()
             # Shielded: a claim that was made and not received would be a job that nobody
             # works on until its lease runs out. The catalog ends it within its own deadline.
             with trio.CancelScope(shield=True):

@@ -19,10 +19,10 @@ from mediaconvert.model import (
     ObjectHeaders,
     Segment,
 )
-from mediaconvert.ports.blobs import BlobStore
 from mediaconvert.workers import manifest
 from mediaconvert.workers.engine import EngineResult
 from mediaconvert.workers.outputs import OutputFile
+from mediaconvert.workers.store_watch import StoreWatch
 from mediaconvert.workers.workspace import Workspace, surroundings
 
 JOB_METADATA = "mediaconvert-job"
@@ -41,7 +41,7 @@ async def adopt_outputs(
     result: EngineResult,
     manifest_text: bytes,
     workspace: Workspace,
-    blobs: BlobStore,
+    store: StoreWatch,
     adopted: Adopted,
 ) -> JobOutcome:
     """Every output and then the manifest, durable in the store and noted in `adopted` one by
@@ -50,10 +50,10 @@ async def adopt_outputs(
     folder = f"results/job-{job.id}/"
     outputs = []
     for file in result.files:
-        blob_id = await blobs.adopt(file.path)
+        blob_id = await store.adopt(file.path)
         adopted.blob_ids.append(blob_id)
         outputs.append(_as_object(job, folder, file, blob_id))
-    outputs.append(await _adopt_manifest(job, folder, manifest_text, workspace, blobs, adopted))
+    outputs.append(await _adopt_manifest(job, folder, manifest_text, workspace, store, adopted))
     described = [
         {"key": folder + file.output_name, "step": file.step_id, **manifest.summary(file)}
         for file in result.files
@@ -85,12 +85,12 @@ async def _adopt_manifest(
     folder: str,
     text: bytes,
     workspace: Workspace,
-    blobs: BlobStore,
+    store: StoreWatch,
     adopted: Adopted,
 ) -> NewObject:
     with surroundings():
         await trio.to_thread.run_sync(workspace.manifest.write_bytes, text)
-    blob_id = await blobs.adopt(workspace.manifest)
+    blob_id = await store.adopt(workspace.manifest)
     adopted.blob_ids.append(blob_id)
     return NewObject(
         key=folder + manifest.NAME,

@@ -30,6 +30,7 @@ from mediaconvert.workers.leases import HeldJob
 from mediaconvert.workers.publish import Adopted, adopt_outputs
 from mediaconvert.workers.reporter import Reporter
 from mediaconvert.workers.settle import Ending, Settler
+from mediaconvert.workers.store_watch import StoreWatch
 from mediaconvert.workers.workspace import open_workspace
 
 log = logging.getLogger("mediaconvert.workers.runner")
@@ -68,6 +69,7 @@ class Runner:
         self._queue = catalog.queue
         self._notices = notices
         self._blobs = blobs
+        self.store = StoreWatch(blobs)
         self._tools = tools
         self._work = work_folder(settings)
         self._limits = limits_from(settings.tools)
@@ -103,6 +105,8 @@ class Runner:
                 # Saved by an older version that read it otherwise.
                 verdict = _failure(FailureKind.INPUT, error.code, error.message, (), reporter)
             except (Unavailable, StorageFull) as error:
+                if isinstance(error, Unavailable):
+                    self.store.doubt()
                 verdict = _failure(FailureKind.INFRA, error.code, error.message, (), reporter)
             nursery.cancel_scope.cancel()
         return verdict
@@ -133,7 +137,7 @@ class Runner:
                 await self._tools.describe(),
                 timings,
             )
-            return await adopt_outputs(job, result, text, workspace, self._blobs, adopted)
+            return await adopt_outputs(job, result, text, workspace, self.store, adopted)
 
 
 def _failure(

@@ -31,6 +31,18 @@ def s3_settings(endpoint: str, **more: object) -> StorageSettings:
     return StorageSettings(**(values | more))  # type: ignore[arg-type]
 
 
+def s3_environment(endpoint: str, **more: str) -> dict[str, str]:
+    """The same for a program, in its environment."""
+    return {
+        "S3_ENDPOINT": endpoint,
+        "S3_ACCESS_KEY": seaweedfs.ACCESS_KEY,
+        "S3_SECRET_KEY": seaweedfs.SECRET_KEY,
+        "S3_BUCKET": BUCKET,
+        "MEDIACONVERT_STORAGE__S3_PREFIX": f"test-{secrets.token_hex(8)}/",
+        **more,
+    }
+
+
 @asynccontextmanager
 async def s3_blobs(endpoint: str, **more: object) -> AsyncIterator[S3Blobs]:
     async with open_s3_blobs(s3_settings(endpoint, **more), transfers=32) as blobs:

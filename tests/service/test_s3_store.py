@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import secrets
 import socket
-from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -14,26 +12,13 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.program import FILM, Person, run_program, wait_until
-from tests.servers import seaweedfs as weed
 from tests.servers.proxy import open_proxy
 from tests.servers.seaweedfs import SeaweedFS
-from tests.servers.stores import connect, connections_to
+from tests.servers.stores import BUCKET, connect, connections_to, s3_environment
 from tests.service.media import large_file
 from tests.service.probing import probe
 
 MEMORY_LIMIT = 200 << 20
-BUCKET = "service"
-
-
-def environment(endpoint: str, **more: str) -> Mapping[str, str]:
-    return {
-        "S3_ENDPOINT": endpoint,
-        "S3_ACCESS_KEY": weed.ACCESS_KEY,
-        "S3_SECRET_KEY": weed.SECRET_KEY,
-        "S3_BUCKET": BUCKET,
-        "MEDIACONVERT_STORAGE__S3_PREFIX": f"test-{secrets.token_hex(8)}/",
-        **more,
-    }
 
 
 def kept(client: Any, prefix: str) -> int:
@@ -45,7 +30,7 @@ def kept(client: Any, prefix: str) -> int:
 def test_a_film_goes_through_the_service_and_its_bytes_lie_in_the_store(
     tmp_path: Path, seaweedfs: SeaweedFS
 ) -> None:
-    settings = environment(seaweedfs.endpoint)
+    settings = s3_environment(seaweedfs.endpoint)
     with (
         run_program(tmp_path, environment=settings) as program,
         connect(seaweedfs.endpoint) as store,
@@ -72,7 +57,7 @@ def test_a_film_goes_through_the_service_and_its_bytes_lie_in_the_store(
 
 @pytest.mark.slow
 def test_what_users_delete_leaves_the_store(tmp_path: Path, seaweedfs: SeaweedFS) -> None:
-    settings = environment(seaweedfs.endpoint)
+    settings = s3_environment(seaweedfs.endpoint)
     with (
         run_program(tmp_path, environment=settings) as program,
         connect(seaweedfs.endpoint) as store,
@@ -92,7 +77,7 @@ def test_a_store_that_is_away_is_a_503_and_comes_back_by_itself(
     tmp_path: Path, seaweedfs: SeaweedFS
 ) -> None:
     with open_proxy(seaweedfs.port) as proxy:
-        settings = environment(f"http://127.0.0.1:{proxy.port}")
+        settings = s3_environment(f"http://127.0.0.1:{proxy.port}")
         with run_program(tmp_path, environment=settings) as program:
             person = Person(program.url)
             person.upload("film.mp4", FILM)
@@ -117,7 +102,7 @@ def test_downloads_that_clients_leave_end_in_the_store_too(
 ) -> None:
     """And while they are read slowly, they are neither fetched nor kept in memory."""
     readers = 20
-    with run_program(tmp_path, environment=environment(seaweedfs.endpoint)) as program:
+    with run_program(tmp_path, environment=s3_environment(seaweedfs.endpoint)) as program:
         person = Person(program.url)
         person.upload("large.bin", bytes(64 << 20))
         parameters = {"Bucket": person.bucket, "Key": "large.bin"}
@@ -149,7 +134,7 @@ def test_memory_stays_below_200_mib_while_2_gib_go_into_a_store_and_back(
     tmp_path: Path, seaweedfs: SeaweedFS
 ) -> None:
     file = large_file(tmp_path / "large.bin", 2 << 30)
-    with run_program(tmp_path, environment=environment(seaweedfs.endpoint)) as program:
+    with run_program(tmp_path, environment=s3_environment(seaweedfs.endpoint)) as program:
         person = Person(program.url)
         with file.open("rb") as body:
             person.s3.put_object(Bucket=person.bucket, Key="large.bin", Body=body)

@@ -1,0 +1,61 @@
+"""The blob store goes away under the workers: what is finished waits, what waits is not tried."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.program import PHOTO, Person, run_program, wait_until
+from tests.recovery.worker_rig import SLOW_PIPELINE, make_film
+from tests.servers.proxy import open_proxy
+from tests.servers.seaweedfs import SeaweedFS
+from tests.servers.stores import s3_environment
+
+EASY_PIPELINE = """\
+name: easy
+steps:
+  - {operation: probe, input: "${input}", output: "${output}/probe.json"}
+"""
+WORKERS = {
+    "MEDIACONVERT_WORKERS__SLOTS": "2",
+    "MEDIACONVERT_WORKERS__RETRY_BASE_SECONDS": "0.2",
+}
+
+
+def film(folder: Path, seconds: int) -> Path:
+    source = f"testsrc2=size=640x360:rate=25:duration={seconds}"
+    codec = ("-c:v", "libx264", "-preset", "ultrafast", "-qp", "30")
+    return make_film(folder / f"{seconds}.mp4", "-f", "lavfi", "-i", source, *codec)
+
+
+@pytest.mark.slow
+def test_a_store_that_goes_away_costs_no_finished_work_and_no_attempts_of_those_who_wait(
+    tmp_path: Path, seaweedfs: SeaweedFS
+) -> None:
+    with open_proxy(seaweedfs.port) as proxy:
+        settings = s3_environment(f"http://127.0.0.1:{proxy.port}") | WORKERS
+        with run_program(tmp_path, environment=settings) as program:
+            person = Person(program.url)
+            person.save_pipeline("slow", SLOW_PIPELINE)
+            person.save_pipeline("easy", EASY_PIPELINE)
+            short = person.upload("short.mp4", film(tmp_path, 8), "slow")
+            long = person.upload("long.mp4", film(tmp_path, 300), "slow")
+            waiting = [person.upload(f"{n}.jpg", PHOTO, "easy") for n in range(4)]
+            assert short is not None and long is not None
+            for job_id in (short, long):
+                person.wait_for_job(job_id, lambda job: job["progress"] > 0)
+
+            proxy.refuse()
+            person.post(f"/api/jobs/{long}/cancel", 200)
+            program.wait_for_log("outputs wait for the blob store", is_prefix=True)
+            program.wait_for_log("no job can be claimed: ", is_prefix=True)
+            job = person.job(short)
+            assert (job["status"], job["attempt"]) == ("processing", 1)
+
+            proxy.open()
+            ended = [person.wait_for_job(n) for n in (short, *waiting) if n is not None]
+            assert [job["status"] for job in ended] == ["completed"] * 5
+            # The first that waited was taken in good faith.
+            assert [job["attempt"] for job in ended] == [1, 2, 1, 1, 1]
+            wait_until(lambda: person.job(long)["status"] == "canceled", "the other one stays so")
