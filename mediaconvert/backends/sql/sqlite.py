@@ -75,10 +75,10 @@ class SqliteDriver:
             return await self._in_thread(
                 lambda: session.transact(body, self._deadline_seconds), session, pool
             )
-        except ReadOnlyFile:
+        except ReadOnlyFile as error:
             # The others hold it open as it is; those in use now are closed by their threads.
             await self._close_idle()
-            raise
+            raise Unavailable(str(error), 5) from error
 
     async def _close_idle(self) -> None:
         for pool in (self._writers, self._readers):

@@ -33,10 +33,11 @@ _UNIQUE = frozenset(
 )
 
 
-class ReadOnlyFile(Unavailable):
-    """The file is open for reading only: SQLite falls back to that when it is refused more, be
-    it for want of a descriptor. The index of the log beside it is opened once for all
-    connections of the process, and remains what it is until the last of them is closed."""
+class ReadOnlyFile(Exception):
+    """For the driver, not for its callers. The file is open for reading only: SQLite falls back
+    to that when it is refused more, be it for want of a descriptor. The index of the log beside
+    it is opened once for all connections of the process, and remains what it is until the last
+    of them is closed."""
 
 
 class Session:
@@ -72,7 +73,7 @@ class Session:
             ) from error
         except sqlite3.Error as error:
             failure = _translated(error)
-            if isinstance(failure, Unavailable):
+            if isinstance(failure, (Unavailable, ReadOnlyFile)):
                 # The next transaction starts on a fresh connection.
                 self.close()
             raise failure from error
@@ -168,6 +169,9 @@ class _SqliteConnection:
     async def fetch(self, query: str, *params: Param) -> Sequence[sqlite3.Row]:
         return self._run(query, params).fetchall()
 
+    async def fetch_first(self, query: str, *params: Param) -> Sequence[sqlite3.Row]:
+        return await self.fetch(query, *params)
+
     async def fetch_row(self, query: str, *params: Param) -> sqlite3.Row | None:
         # All rows, not the first: a statement that is not run to its end would go on living
         # (and one with RETURNING might not have made all of its changes).
@@ -244,7 +248,7 @@ def _translated(error: sqlite3.Error) -> Exception:
     if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return Unavailable("the catalog is in use by another program; nothing was changed")
     if primary == sqlite3.SQLITE_READONLY:
-        return ReadOnlyFile(f"the catalog's file cannot be written: {error}", 5)
+        return ReadOnlyFile(f"the catalog's file cannot be written: {error}")
     if primary in (
         sqlite3.SQLITE_IOERR,
         sqlite3.SQLITE_CANTOPEN,
