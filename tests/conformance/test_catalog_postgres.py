@@ -31,6 +31,8 @@ QUERIES = {
     "counter_get": "select n from counter where name = $1",
     "counter_set": "update counter set n = $2 where name = $1",
     "counter_add": "update counter set n = n + $2 where name = $1",
+    "counter_locked": "select n from counter where name = $1 for update",
+    "clock_now": "select cast(extract(epoch from clock_timestamp()) * 1000000 as bigint) as at",
     "sleep": "select 1 as one from pg_sleep($1)",
     "number": "select cast($1 as bigint) as n",
     "text": "select cast($1 as text) as t",
@@ -78,6 +80,25 @@ async def _keys(driver: PostgresDriver) -> list[str]:
         return [row["k"] for row in await conn.fetch("all")]
 
     return await driver.read(body)
+
+
+async def test_the_clock_comes_along_with_the_first_rows(driver: PostgresDriver) -> None:
+    async def body(conn: Connection) -> tuple[list[str], int, list[str], int]:
+        first = [row["k"] for row in await conn.fetch_first("all")]
+        now = await conn.now_us()
+        again = [row["k"] for row in await conn.fetch_first("all")]
+        return first, now, again, await conn.now_us()
+
+    keys, now, again, same = await driver.write(body)
+    assert (keys, again) == ([], [])
+    assert now == same > 1_700_000_000_000_000
+    await _add(driver, "a")
+    await _add(driver, "b")
+    keys, later, again, _ = await driver.write(body)
+    assert sorted(keys) == sorted(again) == ["a", "b"]
+    assert later > now
+    keys, later, again, _ = await driver.read(body)
+    assert sorted(keys) == sorted(again) == ["a", "b"]
 
 
 def _open_transactions(databases: Databases, url: str) -> int:
@@ -208,6 +229,29 @@ async def test_rows_changed_are_counted(driver: PostgresDriver) -> None:
         )
 
     assert await driver.write(body) == (1, 1, 0)
+
+
+async def test_the_clock_that_comes_along_is_read_when_the_rows_are_locked(
+    driver: PostgresDriver,
+) -> None:
+    is_held = trio.Event()
+    let_go_at: list[int] = []
+
+    async def hold(conn: Connection) -> None:
+        await conn.execute("counter_add", "a", 1)
+        is_held.set()
+        await conn.fetch("sleep", 0.3)
+        let_go_at.append((await conn.fetch_one("clock_now"))["at"])
+
+    async def wait(conn: Connection) -> int:
+        await conn.fetch_first("counter_locked", "a")
+        return await conn.now_us()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(driver.write, hold)
+        await is_held.wait()
+        locked_at = await driver.write(wait, isolation=Isolation.STATEMENT)
+    assert locked_at > let_go_at[0]
 
 
 async def test_a_full_disk_is_said(driver: PostgresDriver) -> None:

@@ -320,6 +320,7 @@ _FINE = {
     ("claim_users", "SCAN first"),
     ("claim_users", "SCAN w"),
     ("claim_users", "SCAN due"),
+    ("claimed", "SCAN ordered"),
     ("claim", "SCAN picked"),
     ("list_walk", "SCAN w"),
     ("schema_applied", "SCAN pragma_user_version VIRTUAL TABLE INDEX 0:"),
@@ -421,7 +422,7 @@ def test_claiming_costs_the_same_however_many_jobs_wait_or_have_ended(
     for pending, ended in ((6, 6), (3_000, 9_000)):
         _fill_jobs(database, pending, ended)
         steps = [
-            _steps(database, "claim_users", 10**9, 2),
+            _steps(database, "claim_users", 2),
             _steps(database, "claim", 50, 1, 10**9, "w", "t", 1, 2),
             _steps(database, "next_due"),
             _steps(database, "jobs_expired", 10**9, 100),

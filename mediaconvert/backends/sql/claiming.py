@@ -8,6 +8,7 @@ how long a job has been due: a retry queues up at its time.
 from __future__ import annotations
 
 import heapq
+import json
 import secrets
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -63,7 +64,7 @@ async def claim_jobs(
         wanted = limit - len(taken)
         if wanted <= 0:
             break
-        turns = _turns(await conn.fetch("claim_users", await conn.now_us(), wanted), wanted)
+        turns = _turns(await conn.fetch_first("claim_users", wanted), wanted)
         found = await _take(conn, worker_id, turns, lease_us)
         taken += found
         if not found or len(found) == len(turns):
@@ -111,9 +112,6 @@ async def _take(
 async def _claimed(conn: Connection, job_ids: Sequence[JobId]) -> tuple[ClaimedJob, ...]:
     wanted = rows.dumps(list(job_ids))
     found = {row["job_id"]: row for row in await conn.fetch("claimed", wanted)}
-    segments: dict[int, list[Row]] = {}
-    for row in await conn.fetch("claimed_segments", wanted):
-        segments.setdefault(row["object_id"], []).append(row)
     in_order = [found[job_id] for job_id in job_ids]
     await note_changes(
         conn,
@@ -132,7 +130,7 @@ async def _claimed(conn: Connection, job_ids: Sequence[JobId]) -> tuple[ClaimedJ
         if row["id"] is None:
             await _end_without_source(conn, row)
         else:
-            claimed.append(_claimed_job(row, segments.get(row["id"], ())))
+            claimed.append(_claimed_job(row))
     return tuple(claimed)
 
 
@@ -141,7 +139,10 @@ async def _end_without_source(conn: Connection, row: Row) -> None:
     await end_as_failed(conn, job, _SOURCE_GONE)
 
 
-def _claimed_job(row: Row, segments: Sequence[Row]) -> ClaimedJob:
+def _claimed_job(row: Row) -> ClaimedJob:
+    columns = ("blob_id", "start", "size")
+    found = json.loads(row["segments"] or "[]")
+    segments = [dict(zip(columns, values, strict=True)) for values in found]
     return ClaimedJob(
         id=row["job_id"],
         token=row["lease_token"],

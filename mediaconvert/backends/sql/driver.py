@@ -34,6 +34,11 @@ class Connection(Protocol):
     def fetch(self, query: str, *params: Param) -> Awaitable[Sequence[Row]]:
         """All rows of a named query."""
 
+    def fetch_first(self, query: str, *params: Param) -> Awaitable[Sequence[Row]]:
+        """As `fetch`, of a plain SELECT and in no order. Where it is the first thing that a
+        writing transaction asks, `now_us` costs no trip of its own afterwards. Its text may say
+        `instant()` for now, as its statement began."""
+
     def fetch_row(self, query: str, *params: Param) -> Awaitable[Row | None]:
         """Its first row, if any."""
 
@@ -103,6 +108,18 @@ _IDS_IN = {
     "sqlite": r"(select value from json_each(\1))",
     "postgres": r"(select cast(value as bigint) from json_array_elements_text(cast(\1 as json)))",
 }
+_INSTANT = re.compile(r"\binstant\(\)")
+_INSTANTS = {
+    # What the index can be searched for: one value a statement.
+    "postgres": "cast(extract(epoch from statement_timestamp()) * 1000000 as bigint)",
+    # It knows milliseconds; rounding takes out what the day's fraction adds to them.
+    "sqlite": "(select cast(round((julianday('now') - 2440587.5) * 86400000.0) as integer) * 1000)",
+}
+_JSON_ROWS = re.compile(r"\bjson_rows\(([^()]*)\)")
+_JSON_ROWS_OF = {
+    "postgres": r"json_agg(json_build_array(\1))",
+    "sqlite": r"json_group_array(json_array(\1))",
+}
 _ROW_LOCK = re.compile(
     r"\s+for (?:no key update|update|share|key share)(?: of \w+)?(?: skip locked)?\b"
 )
@@ -150,6 +167,9 @@ def _blocks(file_name: str, text: str) -> Iterable[tuple[str, str | None, str]]:
 def _translate(text: str, dialect: str) -> str:
     # `in ids_in($1)`: the numbers of a JSON array.
     text = _IDS.sub(_IDS_IN.get(dialect, r"\g<0>"), text)
+    # `json_rows(a, b)`: all rows of a subquery as one JSON array of arrays; of none, null or empty.
+    text = _JSON_ROWS.sub(_JSON_ROWS_OF.get(dialect, r"\g<0>"), text)
+    text = _INSTANT.sub(_INSTANTS.get(dialect, r"\g<0>"), text)
     # To SQLite `$1` is a parameter *named* $1, numbered by its first appearance: it would
     # bind in the wrong order. `?1` is the one that is numbered as written.
     # Row locks mean nothing to it: a transaction that writes is alone.

@@ -94,7 +94,7 @@ class GroupFinisher:
         async def body(conn: Connection) -> list[bool]:
             # Locked in the order of their ids: groups of several processes never wait in a circle.
             ids = rows.dumps(sorted({entry.lease.job_id for entry in group}))
-            found = {row["id"]: row for row in await conn.fetch("jobs_to_finish", ids)}
+            found = {row["id"]: row for row in await conn.fetch_first("jobs_to_finish", ids)}
             changes: list[Change] = []
             results = [
                 await _finish(conn, found.get(entry.lease.job_id), entry, changes)

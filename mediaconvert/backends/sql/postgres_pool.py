@@ -108,12 +108,12 @@ class PostgresPool:
         # Bounds of the server's own, in case it never hears that we have cut a connection.
         # Below our deadline, so that a busy table is told apart from a lost server.
         milliseconds = round(deadline_seconds * 1000)
-        self._bounds = (
-            f"; set local statement_timeout = {milliseconds * 9 // 10}"
-            f"; set local lock_timeout = {milliseconds * 8 // 10}"
-            f"; set local idle_in_transaction_session_timeout = {milliseconds}"
+        self._settings = (
+            f"set statement_timeout = {milliseconds * 9 // 10}"
+            f"; set lock_timeout = {milliseconds * 8 // 10}"
+            f"; set idle_in_transaction_session_timeout = {milliseconds}"
             # Our queries are short: compiling one takes longer than running it.
-            "; set local jit = off"
+            "; set jit = off"
         )
 
     @property
@@ -165,7 +165,7 @@ class PostgresPool:
             try:
                 await session.transact(
                     keeping,
-                    begin.value + self._bounds,
+                    begin.value,
                     queries,
                     is_write=is_write,
                     stop_at=attempts.stop_at,
@@ -199,7 +199,7 @@ class PostgresPool:
 
     async def connect(self, seconds: float) -> Session:
         """A connection that nobody has used. Raises CONNECTION_ERRORS."""
-        session = await open_session(self._address, seconds)
+        session = await open_session(self._address, seconds, self._settings)
         if self._is_away:
             self._is_away = False
             log.info("the database is back")

@@ -93,7 +93,9 @@ async def _apply_next(
     session: Session, migrations: Sequence[Migration], where: str
 ) -> Migration | None:
     async with session.raw.transaction():
-        await session.raw.execute(f"set local lock_timeout = '{_LOCK_WAIT}'")
+        await session.raw.execute(
+            f"set local lock_timeout = '{_LOCK_WAIT}'; set local statement_timeout = 0"
+        )
         # With the transaction it goes, however that ends.
         await session.raw.execute("select pg_advisory_xact_lock($1)", _LOCK)
         await session.raw.execute(_TABLE)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import ssl
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,9 +33,9 @@ _BEGIN_SECONDS = 1.5
 # PostgreSQL's bigint.
 _LEAST, _GREATEST = -(1 << 63), (1 << 63) - 1
 
-_CLOCK = "select cast(extract(epoch from clock_timestamp()) * 1000000 as bigint) as now_us"
+_NOW = "cast(extract(epoch from clock_timestamp()) * 1000000 as bigint) as now_us"
 # With what it takes to ask later what became of a transaction whose commit was not answered.
-_CLOCK_OF_A_WRITE = f"""{_CLOCK},
+_NOW_OF_A_WRITE = f"""{_NOW},
   cast(pg_current_xact_id() as text) as xid, pg_backend_pid() as backend"""
 
 # Within one history of a server a transaction's number is one transaction's. A promoted replica
@@ -70,8 +71,9 @@ def decode_text(text: str) -> str:
     return text
 
 
-async def open_session(address: PostgresAddress, seconds: float) -> Session:
-    """Raises what asyncpg raises: OSError, TimeoutError, PostgresError, InterfaceError."""
+async def open_session(address: PostgresAddress, seconds: float, settings: str = "") -> Session:
+    """`settings` are statements that hold for all transactions. Raises what asyncpg raises:
+    OSError, TimeoutError, PostgresError, InterfaceError."""
     raw = await asyncpg.connect(
         dsn=address.dsn,
         host=list(address.hosts) or None,
@@ -89,6 +91,8 @@ async def open_session(address: PostgresAddress, seconds: float) -> Session:
             "text", schema="pg_catalog", encoder=encode_text, decoder=decode_text, format="text"
         )
         with session.cut_at(asyncio.get_running_loop().time() + seconds):
+            if settings:
+                await raw.execute(settings)
             await session.learn_history()
     except BaseException:
         session.end()
@@ -227,7 +231,9 @@ class _PostgresConnection:
         self.backend: int | None = None
 
     async def fetch(self, query: str, *params: Param) -> Sequence[Row]:
-        text = self._queries[query]
+        return await self._fetch(self._queries[query], params)
+
+    async def _fetch(self, text: str, params: Sequence[Param]) -> Sequence[Row]:
         try:
             rows: list[asyncpg.Record] = await self._raw.fetch(text, *params)
         except asyncpg.UniqueViolationError as error:
@@ -235,6 +241,14 @@ class _PostgresConnection:
         except asyncpg.DataError as error:
             rows = await self._raw.fetch(text, *_mended(params, error))
         return rows
+
+    async def fetch_first(self, query: str, *params: Param) -> Sequence[Row]:
+        if self._now_us is not None or not self._is_write:
+            return await self.fetch(query, *params)
+        rows = await self._fetch(_with_clock(self._queries[query]), params)
+        # The last row's lock is the last that was waited for.
+        self._note_clock(rows[-1])
+        return [row for row in rows if row["is_found"]]
 
     async def fetch_row(self, query: str, *params: Param) -> Row | None:
         # All rows: a statement that is not run to its end might not make all of its changes.
@@ -272,12 +286,25 @@ class _PostgresConnection:
 
     async def now_us(self) -> int:
         if self._now_us is None:
-            row = await self._raw.fetchrow(_CLOCK_OF_A_WRITE if self._is_write else _CLOCK)
+            now = _NOW_OF_A_WRITE if self._is_write else _NOW
+            row = await self._raw.fetchrow(f"select {now}")
             assert row is not None
-            self._now_us = int(row["now_us"])
-            if self._is_write:
-                self.xid, self.backend = row["xid"], row["backend"]
+            self._note_clock(row)
+        assert self._now_us is not None
         return self._now_us
+
+    def _note_clock(self, row: Row) -> None:
+        self._now_us = int(row["now_us"])
+        if self._is_write:
+            self.xid, self.backend = row["xid"], row["backend"]
+
+
+@functools.cache
+def _with_clock(query: str) -> str:
+    """The same rows, each with the clock beside it as it was when the row was locked; or the
+    clock alone."""
+    return f"""select {_NOW_OF_A_WRITE}, found.* from (select 1) one
+left join (select true as is_found, q.* from ({query.rstrip().rstrip(";")}) q) found on true"""
 
 
 def _mended(params: Sequence[Param], error: asyncpg.DataError) -> Sequence[Param]:

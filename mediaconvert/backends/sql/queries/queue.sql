@@ -2,7 +2,7 @@
 -- what ends an attempt. Every write of a worker asks for its lease token and 'processing'.
 
 -- name: claim_users
--- Who waits with due jobs, at which priority, since when, with how many (counted up to $2), and
+-- Who waits with due jobs, at which priority, since when, with how many (counted up to $1), and
 -- how many of theirs run: some index seeks for each, however many jobs wait.
 with recursive walk (priority, user_id) as (
   select * from (
@@ -34,8 +34,8 @@ select w.priority, w.user_id,
     select count(*) from (
       select 1 from jobs j
       where j.status = 'pending' and j.priority = w.priority and j.user_id = w.user_id
-        and j.available_at <= $1
-      limit $2
+        and j.available_at <= instant()
+      limit $1
     ) due
   ) as due,
   (select count(*) from jobs r where r.status = 'processing' and r.user_id = w.user_id) as running
@@ -57,9 +57,15 @@ where id in (select id from picked)
 returning id, available_at;
 
 -- name: claimed
--- Everything that a worker needs, but for the source's segments; the source's own columns, and
--- nulls for them in the job of a source that is gone. $1 is a JSON array of jobs.
-select o.*, j.id as job_id, j.lease_token, j.user_id, j.bucket_name, j.attempt,
+-- Everything that a worker needs; the source's own columns and its segments as JSON, and nulls
+-- for them in the job of a source that is gone. $1 is a JSON array of jobs.
+select o.*,
+  (
+    select json_rows(ordered.blob_id, ordered.start, ordered.size) from (
+      select * from object_segments s where s.object_id = o.id order by s.position
+    ) ordered
+  ) as segments,
+  j.id as job_id, j.lease_token, j.user_id, j.bucket_name, j.attempt,
   j.infra_failures, j.crashes, j.pipeline_id, v.name as pipeline_name,
   v.format as pipeline_format, v.content as pipeline_content, v.digest as pipeline_digest,
   j.source_content_type, j.source_size, j.output_bytes, j.status, j.error, j.error_code,
@@ -68,13 +74,6 @@ from jobs j
 join pipeline_versions v on v.id = j.version_id
 left join objects o on o.id = j.source_id
 where j.id in ids_in($1);
-
--- name: claimed_segments
--- Of the sources of the jobs in the JSON array $1.
-select distinct s.object_id, s.position, s.blob_id, s.start, s.size
-from jobs j join object_segments s on s.object_id = j.source_id
-where j.id in ids_in($1)
-order by s.object_id, s.position;
 
 -- name: next_due
 select min(available_at) as due from jobs where status = 'pending';
