@@ -70,7 +70,7 @@ async def supervise(
 
     With `stop` the caller owns the process, and signals are left alone. `reload` reads the
     settings again at SIGHUP. Raises StartupError with one sentence when it cannot start."""
-    _make_data_dir(settings.server.data_dir)
+    make_data_dir(settings.server.data_dir)
     keys = load_keys(settings)
     async with AsyncExitStack() as stack:
         backends = await stack.enter_async_context(open_backends(settings))
@@ -102,7 +102,7 @@ async def supervise(
     log.info("stopped")
 
 
-def _make_data_dir(folder: Path) -> None:
+def make_data_dir(folder: Path) -> None:
     """0700: blobs and catalog are nobody else's to read."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

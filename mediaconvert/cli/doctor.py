@@ -111,7 +111,7 @@ def _tools(settings: Settings) -> Iterator[Verdict]:
 async def _ask_tools(settings: Settings) -> list[Verdict]:
     verdicts = []
     async with open_toolbox(settings.tools, slots=1) as toolbox:
-        for tool in await toolbox.describe():
+        for tool in await toolbox.describe(first_seconds=60.0):
             place = _short(Path(tool.path)) if tool.path else ""
             finding = f"{tool.version}  {place}"
             verdicts.append(Verdict(_level(tool, settings), tool.name, finding, tool.remedy))

@@ -16,6 +16,7 @@ from mediaconvert.config import load
 from mediaconvert.errors import StartupError, StorageFull, Unavailable
 from mediaconvert.moving.move import Moved, move
 from mediaconvert.settings import Settings
+from mediaconvert.supervisor import make_data_dir
 
 _SERVERS = ("database.url", "redis.url", "storage.s3_endpoint", "analytics.clickhouse_dsn")
 
@@ -25,7 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
     target = load(environment=os.environ, flags={}, config_file=arguments.to).settings
     source = _source_settings(arguments)
     logs.configure(replace(source.logging, level="warning"))
-    target.server.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_data_dir(target.server.data_dir)
     try:
         moved = trio.run(partial(move, source, target, _say))
     except (Unavailable, StorageFull) as error:

@@ -107,7 +107,10 @@ async def _move_blobs(
         return Copied(0, 0)
     # One journal a store: another bucket has none of what this one was given.
     name = hashlib.sha256(place.encode()).hexdigest()[:16]
-    journal = Journal(folder / f"{name}.journal")
+    try:
+        journal = Journal(folder / f"{name}.journal")
+    except OSError as error:
+        raise StartupError(f"the move cannot take notes in {folder}: {error}") from error
     try:
         await journal.check_against(new.blobs)
         async with open_blobs(source) as old_blobs:

@@ -53,4 +53,5 @@ class Tools(Protocol):
         `probe`. Cancelled: every child is dead before this returns."""
 
     async def describe(self) -> tuple[ToolInfo, ...]:
-        """Every tool with its build; cached after the first call."""
+        """Every tool with its build; cached after the first call, for a while where something
+        could not be asked."""

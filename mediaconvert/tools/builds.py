@@ -28,21 +28,34 @@ _ENCODERS = (
     "libvorbis", "flac", "pcm_s16le", "mjpeg", "png", "libwebp",
 )  # fmt: skip
 _SECONDS = 20.0
-_ONCE_MORE_SECONDS = 2.0
-"""For the image server, once it has not started in its own time: it is being tried again."""
+FIRST_SECONDS = 8.0
+"""How long the image server's start is waited for; less than `/ready` waits for all of this."""
+_AGAIN_SECONDS = 2.0
+"""And once it has not come in that time: it is being tried again."""
+PARTIAL_SECONDS = 30.0
+"""So long an answer is kept in which something is missing: every job asks at its end."""
 
 
 class Builds:
     """The tools of one process."""
 
-    def __init__(self, found: Found, state: SandboxState, images: ImageServer) -> None:
+    def __init__(
+        self,
+        found: Found,
+        state: SandboxState,
+        images: ImageServer,
+        *,
+        partial_seconds: float = PARTIAL_SECONDS,
+    ) -> None:
+        self._partial_seconds = partial_seconds
         self._found = found
         self._state = state
         self._images = images
         self._ffmpeg_version = ""
         self._described: tuple[ToolInfo, ...] = ()
         self._is_partial = False
-        self._patience = math.inf
+        self._ask_again_at = math.inf
+        self._is_patient = True
         self._asking = trio.Lock()
 
     async def ffmpeg_version(self) -> str:
@@ -51,21 +64,24 @@ class Builds:
             self._ffmpeg_version = await self._version(self._found.ffmpeg, "-version")
         return self._ffmpeg_version
 
-    async def describe(self) -> tuple[ToolInfo, ...]:
-        """Kept when every tool could be asked: what the machine refuses now it may allow."""
+    async def describe(self, first_seconds: float = FIRST_SECONDS) -> tuple[ToolInfo, ...]:
+        """Kept for good when every tool could be asked: what the machine refuses now it may
+        allow later. The first call waits `first_seconds` for the image server's start."""
         async with self._asking:
-            if self._described:
+            if self._described and trio.current_time() < self._ask_again_at:
                 return self._described
             self._is_partial = False
+            patience = first_seconds if self._is_patient else _AGAIN_SECONDS
+            self._is_patient = False
             described = (
                 await self._of_ffmpeg(),
                 _program("ffprobe", self._found.ffprobe, await self._version(
                     self._found.ffprobe, "-version")),
-                *await self._of_images(),
+                *await self._of_images(patience),
                 await self._of_sandbox(),
             )  # fmt: skip
-            if not self._is_partial:
-                self._described = described
+            kept_seconds = self._partial_seconds if self._is_partial else math.inf
+            self._described, self._ask_again_at = described, trio.current_time() + kept_seconds
             return described
 
     async def _of_ffmpeg(self) -> ToolInfo:
@@ -77,17 +93,16 @@ class Builds:
         remedy = f"it lacks {', '.join(missing)}; use another build" if missing else ""
         return _program("ffmpeg", ffmpeg, await self.ffmpeg_version(), remedy, have)
 
-    async def _of_images(self) -> tuple[ToolInfo, ToolInfo]:
+    async def _of_images(self, patience: float) -> tuple[ToolInfo, ToolInfo]:
         versions: Mapping[str, str] = {}
         remedy = "the image server has not started yet; the log says why"
-        with trio.move_on_after(self._patience):
+        with trio.move_on_after(patience):
             try:
                 versions = await self._images.versions()
                 remedy = ""
             except InfrastructureFailure as error:
                 remedy = f"{error.message}; the log says why"
-        if not versions:
-            self._is_partial, self._patience = True, _ONCE_MORE_SECONDS
+        self._is_partial |= not versions
         vips, pdfium = (
             ToolInfo(name, versions.get(name, ""), "", name in versions, remedy)
             for name in ("libvips", "pdfium")

@@ -96,7 +96,7 @@ def _ask_loader(path: Path) -> tuple[Path, ...]:
     loader = _loader_of(path) or _loader_of(Path(sys.executable).resolve())
     if loader is None or _is_static(path):
         return ()
-    listing = run_briefly([str(loader), "--list", str(path)], 10, {})
+    listing = run_briefly([str(loader), "--list", str(path)], 30, {})
     if listing is None:
         return ()
     libraries = [loader]

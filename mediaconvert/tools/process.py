@@ -31,7 +31,9 @@ logger = logging.getLogger(__name__)
 
 NOT_SENT = frozenset((errno.ETOOMANYREFS, errno.ENOBUFS, errno.ENOMEM))
 """What sendmsg(2) answers when it has sent nothing over a socket that is still good."""
-_NO_PROGRAM = frozenset((errno.ENOENT, errno.EACCES, errno.ENOEXEC))
+_NO_PROGRAM = frozenset(
+    (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.EPERM, errno.ENOEXEC)
+)
 """What execve(2) answers for what is no program, or none for this machine."""
 _KILL_SECONDS = 5.0
 """How long clean-up may take before a child that survives SIGKILL (a thread stuck in a device)

@@ -32,7 +32,7 @@ from mediaconvert.media import (
 )
 from mediaconvert.ports.tools import ToolInfo
 from mediaconvert.settings import ToolSettings
-from mediaconvert.tools.builds import Builds
+from mediaconvert.tools.builds import FIRST_SECONDS, Builds
 from mediaconvert.tools.execution import ToolDone, ToolRun, run_tool
 from mediaconvert.tools.failures import output_too_large
 from mediaconvert.tools.ffmpeg import ffmpeg_argv, picture_command
@@ -150,9 +150,9 @@ class Toolbox:
         (`undecodable`, or what is wrong with a picture) and the other JobErrors."""
         await self._prober.check_decodable(path, info, limits)
 
-    async def describe(self) -> tuple[ToolInfo, ...]:
-        """See `ports.tools.Tools.describe`."""
-        return await self._builds.describe()
+    async def describe(self, first_seconds: float = FIRST_SECONDS) -> tuple[ToolInfo, ...]:
+        """See `ports.tools.Tools.describe`. The first call waits so long for the image server."""
+        return await self._builds.describe(first_seconds)
 
     def sandbox_state(self) -> tuple[str, bool, str]:
         """Name of the sandbox, whether there is one, and a sentence about it."""

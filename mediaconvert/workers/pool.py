@@ -140,8 +140,7 @@ class Pool:
             timeout = math.inf
             free = self.slots - self.slots_busy
             if free > 0:
-                asked_at = trio.current_time()
-                claimed = await self._claim(free)
+                asked_at, claimed = await self._claim(free)
                 for job in claimed:
                     self.slots_busy += 1
                     jobs.start_soon(self._work, job, asked_at, name=f"job {job.id}")
@@ -150,9 +149,11 @@ class Pool:
             with trio.move_on_after(timeout):
                 await self._wake.wait()
 
-    async def _claim(self, free: int) -> tuple[ClaimedJob, ...]:
+    async def _claim(self, free: int) -> tuple[float, tuple[ClaimedJob, ...]]:
+        """With the time before it was asked for: no lease can have begun earlier."""
         try:
             await self._runner.store.require()
+            asked_at = trio.current_time()
             # Shielded: a claim that was made and not received would be a job that nobody
             # works on until its lease runs out. The catalog ends it within its own deadline.
             with trio.CancelScope(shield=True):
@@ -161,9 +162,9 @@ class Pool:
                 )
         except Unavailable as error:
             await self._back_off(error)
-            return ()
+            return trio.current_time(), ()
         self._note_available()
-        return claimed
+        return asked_at, claimed
 
     async def _idle_seconds(self) -> float:
         poll = self._settings.workers.poll_seconds

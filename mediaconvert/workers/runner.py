@@ -105,8 +105,7 @@ class Runner:
                 # Saved by an older version that read it otherwise.
                 verdict = _failure(FailureKind.INPUT, error.code, error.message, (), reporter)
             except (Unavailable, StorageFull) as error:
-                if isinstance(error, Unavailable):
-                    self.store.doubt()
+                self.store.doubt(error)
                 verdict = _failure(FailureKind.INFRA, error.code, error.message, (), reporter)
             nursery.cancel_scope.cancel()
         return verdict

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pytest
+import trio
 
 from mediaconvert.errors import ObjectNotFound
 from mediaconvert.model import (
     FailureKind,
     JobFailure,
     JobId,
+    JobOutcome,
     JobStatus,
     Lease,
     LeaseState,
@@ -250,6 +252,31 @@ async def test_finishing_twice_under_one_lease_is_told_that_it_was_done(world: W
     assert await world.catalog.queue.finish(lease(job), done)
     assert len(await world.catalog.jobs.history(user_id, job_id)) == 3
     assert await world.garbage() == set()
+
+
+async def test_a_result_that_cannot_be_written_is_no_other_jobs_fault(world: World) -> None:
+    """Those that end at once share a transaction."""
+    ref = await world.owner()
+    pipeline = await world.pipeline(ref.user_id)
+    for n in range(4):
+        await world.submit(ref, pipeline, f"{n}.mp4")
+    jobs = await world.catalog.queue.claim("w", 4, 60.0)
+    faults: list[int] = []
+    done: list[int] = []
+
+    async def finish(n: int) -> None:
+        result: dict[str, object] = {"ratio": float("nan")} if n == 2 else {}
+        try:
+            assert await world.catalog.queue.finish(lease(jobs[n]), JobOutcome((), result, (), 0))
+        except ValueError:
+            faults.append(n)
+        else:
+            done.append(n)
+
+    async with trio.open_nursery() as nursery:
+        for n in range(4):
+            nursery.start_soon(finish, n)
+    assert (faults, sorted(done)) == ([2], [0, 1, 3])
 
 
 async def test_a_job_whose_bucket_is_gone_fails_and_makes_nothing_visible(world: World) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import sqlite3
 import stat
 import subprocess
@@ -12,6 +13,7 @@ import tempfile
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing, contextmanager, suppress
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from subprocess import PIPE
@@ -486,3 +488,35 @@ async def test_what_was_opened_read_only_for_want_of_better_is_opened_again() ->
                     await _add(driver, "b")
                 await _add(driver, "c")
                 assert await _count(driver) >= 2
+
+
+@contextmanager
+def no_memory_for_threads() -> Iterator[None]:
+    """A stack is 8 MiB of address space; a machine's limit on threads answers the same."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    used = pages * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + (4 << 20), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+async def test_a_thread_that_cannot_be_started_costs_no_connection(driver: SqliteDriver) -> None:
+    leave = threading.Event()
+
+    async with trio.open_nursery() as nursery:
+        # Whatever idle thread there is gets something to do.
+        busy = trio.CapacityLimiter(20)
+        for _ in range(20):
+            nursery.start_soon(partial(trio.to_thread.run_sync, leave.wait, limiter=busy))
+        while busy.borrowed_tokens < 20:
+            await trio.lowlevel.checkpoint()
+        try:
+            with no_memory_for_threads(), pytest.raises(Unavailable, match="no thread"):
+                await _add(driver, "a")
+        finally:
+            leave.set()
+    await _add(driver, "a")
+    assert await _count(driver) == 1

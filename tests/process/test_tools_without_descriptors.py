@@ -12,11 +12,13 @@ from pathlib import Path
 import pytest
 
 from mediaconvert.errors import InfrastructureFailure
-from mediaconvert.media import Limits
 from mediaconvert.settings import ToolSettings
-from mediaconvert.tools.locate import library_closure
-from mediaconvert.tools.toolbox import open_toolbox
-from tests.program import PHOTO
+from mediaconvert.tools.builds import Builds
+from mediaconvert.tools.imaging import ImageServer
+from mediaconvert.tools.launch import Launcher, SandboxState
+from mediaconvert.tools.locate import find_tools, image_server_command, library_closure
+from mediaconvert.tools.process import Starter
+from mediaconvert.tools.sandbox import SandboxKind
 
 
 @contextmanager
@@ -40,9 +42,12 @@ def test_libraries_that_cannot_be_asked_for_are_not_taken_for_none(tmp_path: Pat
     assert any(library.name.startswith("libc.so") for library in library_closure(program))
 
 
-async def test_a_version_that_could_not_be_asked_for_is_asked_for_again() -> None:
-    async with open_toolbox(ToolSettings(), slots=1) as toolbox:
-        await toolbox.probe(PHOTO, Limits())  # the image server runs
-        with one_descriptor_left():
-            assert not {t.name: t for t in await toolbox.describe()}["ffprobe"].is_usable
-        assert {t.name: t for t in await toolbox.describe()}["ffprobe"].is_usable
+async def test_a_version_that_could_not_be_asked_for_is_asked_for_again(tmp_path: Path) -> None:
+    own = image_server_command()
+    launcher = Launcher(Starter(own), SandboxKind.NONE, None)
+    never_started = ImageServer(launcher, own, ToolSettings(), 1, tmp_path)
+    state = SandboxState(SandboxKind.NONE, "")
+    builds = Builds(find_tools(ToolSettings()), state, never_started, partial_seconds=0.0)
+    with one_descriptor_left():
+        assert not {t.name: t for t in await builds.describe(0.01)}["ffprobe"].is_usable
+    assert {t.name: t for t in await builds.describe()}["ffprobe"].is_usable

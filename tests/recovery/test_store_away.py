@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import pytest
+import trio
 
+from mediaconvert.backends.blobs.directory import open_directory_blobs
+from mediaconvert.errors import StorageFull, Unavailable
+from mediaconvert.workers.store_watch import PATIENCE_SECONDS, StoreWatch
 from tests.program import PHOTO, Person, run_program, wait_until
 from tests.recovery.worker_rig import SLOW_PIPELINE, make_film
 from tests.servers.proxy import open_proxy
@@ -59,3 +64,28 @@ def test_a_store_that_goes_away_costs_no_finished_work_and_no_attempts_of_those_
             # The first that waited was taken in good faith.
             assert [job["attempt"] for job in ended] == [1, 2, 1, 1, 1]
             wait_until(lambda: person.job(long)["status"] == "canceled", "the other one stays so")
+
+
+async def test_a_store_that_answers_and_goes_on_refusing_an_output_is_believed(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "no file"
+    folder.mkdir()
+    async with open_directory_blobs(tmp_path / "blobs", min_free_bytes=0) as blobs:
+        store = StoreWatch(blobs)
+        with trio.fail_after(PATIENCE_SECONDS / 2), pytest.raises(Unavailable):
+            await store.adopt(folder)
+        # It answers: whoever comes next is let through.
+        await store.require()
+
+
+async def test_a_store_that_is_full_is_told_at_once_and_is_not_taken_for_away(
+    tmp_path: Path,
+) -> None:
+    with tempfile.NamedTemporaryFile(dir="/dev/shm") as output:
+        output.write(b"on another file system, so it has to be copied")
+        output.flush()
+        async with open_directory_blobs(tmp_path / "blobs", min_free_bytes=1 << 60) as blobs:
+            store = StoreWatch(blobs)
+            with trio.fail_after(PATIENCE_SECONDS / 2), pytest.raises(StorageFull):
+                await store.adopt(Path(output.name))

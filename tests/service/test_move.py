@@ -303,3 +303,13 @@ def test_only_the_blobs_can_be_moved_to_a_store_while_the_catalog_stays_embedded
         person.move_to(new.url)
         assert _listing(person) == before
         assert person.job(job["id"]) == job
+
+
+def test_a_data_directory_that_cannot_be_made_is_one_sentence(places: Places) -> None:
+    document = yaml.safe_load(places.config.read_text())
+    document["server"] = {"data_dir": "/proc/mediaconvert"}
+    places.config.write_text(yaml.safe_dump(document))
+    refused = places.move()
+    (sentence,) = [line for line in refused.stderr.splitlines() if not line.startswith("{")]
+    assert refused.returncode == 1
+    assert sentence.startswith("mediaconvert: the data directory /proc/mediaconvert cannot be made")

@@ -61,7 +61,7 @@ class StoreThreads:
 
     async def start(self, work: Callable[[], _Result]) -> Running[_Result]:
         """Returns when the thread has been started. Raises Unavailable when no place became
-        free; cancelled before, nothing was started."""
+        free or there are no threads to be had; cancelled before, nothing was started."""
         running: Running[_Result] = Running()
         with trio.move_on_after(self._turn_seconds) as turn:
             await self._limiter.acquire_on_behalf_of(running)
@@ -78,7 +78,12 @@ class StoreThreads:
             with suppress(trio.RunFinishedError):
                 token.run_sync_soon(tell, result)
 
-        trio.lowlevel.start_thread_soon(work, deliver, "blob store")
+        try:
+            trio.lowlevel.start_thread_soon(work, deliver, "blob store")
+        except RuntimeError as error:
+            # The machine gives us no more of them.
+            self._limiter.release_on_behalf_of(running)
+            raise Unavailable(f"no thread can be started: {error}", 5) from error
         return running
 
     async def run(self, work: Callable[[], _Result]) -> _Result:

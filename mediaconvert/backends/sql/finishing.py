@@ -30,6 +30,8 @@ class _Waiting:
     lease: Lease
     outcome: JobOutcome
     is_done: bool = False
+    is_alone: bool = False
+    """Finished in a transaction of its own, by itself."""
     result: bool = False
     failures: list[Exception] = field(default_factory=list)
 
@@ -47,9 +49,10 @@ class GroupFinisher:
         entry = _Waiting(lease, outcome)
         self._waiting.append(entry)
         try:
-            async with self._turn:
-                if not entry.is_done:
-                    await self._finish_group()
+            while not entry.is_done:
+                async with self._turn:
+                    if not entry.is_done:
+                        await self._finish_group(entry)
         finally:
             if entry in self._waiting:
                 self._waiting.remove(entry)
@@ -57,8 +60,8 @@ class GroupFinisher:
             raise failure
         return entry.result
 
-    async def _finish_group(self) -> None:
-        group = self._next_group()
+    async def _finish_group(self, leader: _Waiting) -> None:
+        group = [leader] if leader.is_alone else self._next_group()
         try:
             await self._commit(group)
         except (Unavailable, StorageFull) as error:
@@ -66,9 +69,19 @@ class GroupFinisher:
         except MediaConvertError as error:
             # What is wrong with one of them is its own matter.
             await self._finish_each(group, error)
+        except Exception:
+            # A fault that nobody reckoned with, of one of them: each then meets its own.
+            if len(group) > 1:
+                for entry in group:
+                    entry.is_alone = True
+                return
+            raise
         finally:
-            # Never "lost" because of a failure that nobody reckoned with.
-            _fail(group, Unavailable("it is not known whether the job's end was written"))
+            # Never "lost" because of such a fault.
+            _fail(
+                [entry for entry in group if not entry.is_alone],
+                Unavailable("it is not known whether the job's end was written"),
+            )
 
     async def _finish_each(self, group: Sequence[_Waiting], error: MediaConvertError) -> None:
         if len(group) == 1:

@@ -89,8 +89,11 @@ class SqliteDriver:
 
     async def _in_thread(self, work: Callable[[], T], session: Session, pool: _Pool) -> T:
         token = trio.lowlevel.current_trio_token()
+        is_started = False
 
         def run() -> T:
+            nonlocal is_started
+            is_started = True
             try:
                 return work()
             finally:
@@ -102,8 +105,17 @@ class SqliteDriver:
                     token.run_sync_soon(pool.put, session)
 
         limit = trio.current_time() + self._deadline_seconds + _GRACE_SECONDS
-        with trio.CancelScope(shield=True, deadline=limit):
-            return await trio.to_thread.run_sync(run, abandon_on_cancel=True, limiter=self._threads)
+        try:
+            with trio.CancelScope(shield=True, deadline=limit):
+                return await trio.to_thread.run_sync(
+                    run, abandon_on_cancel=True, limiter=self._threads
+                )
+        except RuntimeError as error:
+            if is_started:
+                raise
+            # The machine gives us no more threads; nobody else puts the session back.
+            pool.put(session)
+            raise Unavailable(f"no thread can be started: {error}", 5) from error
         raise Unavailable(
             f"the disk under {self._path.name} did not answer within "
             f"{self._deadline_seconds:g} s; it is not known whether the change was made"
