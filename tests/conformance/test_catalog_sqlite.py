@@ -505,13 +505,18 @@ def no_memory_for_threads() -> Iterator[None]:
 
 async def test_a_thread_that_cannot_be_started_costs_no_connection(driver: SqliteDriver) -> None:
     leave = threading.Event()
+    at_work: list[int] = []
+
+    def work() -> None:
+        at_work.append(threading.get_ident())
+        leave.wait()
 
     async with trio.open_nursery() as nursery:
         # Whatever idle thread there is gets something to do.
         busy = trio.CapacityLimiter(20)
         for _ in range(20):
-            nursery.start_soon(partial(trio.to_thread.run_sync, leave.wait, limiter=busy))
-        while busy.borrowed_tokens < 20:
+            nursery.start_soon(partial(trio.to_thread.run_sync, work, limiter=busy))
+        while len(at_work) < 20:
             await trio.lowlevel.checkpoint()
         try:
             with no_memory_for_threads(), pytest.raises(Unavailable, match="no thread"):
