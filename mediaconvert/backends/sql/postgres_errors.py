@@ -104,6 +104,13 @@ def translated(error: Exception) -> Exception:
     return error
 
 
+SHARED = (
+    "is behind a pooler in transaction mode, which cannot be used; run it in session mode "
+    "(pgbouncer: pool_mode = session), or connect to the server itself"
+)
+"""What is wrong with a database whose connections share server processes."""
+
+
 def startup_error(error: Exception, address: PostgresAddress) -> StartupError:
     """The first connection failed: one sentence with what to do."""
     return StartupError(f"the database {address.shown} {_at_start(error)}")
@@ -118,6 +125,9 @@ def _at_start(error: Exception) -> str:
         )
     if state == "3D000":
         return f"does not exist ({error}); make it with createdb, or name another in DATABASE_URL"
+    if state in _STALE:
+        # A statement that we have just prepared is somebody else's.
+        return SHARED
     if state == "53300":
         return "has no connection left; raise its max_connections, or lower database.pool_size"
     if state == "57P03":

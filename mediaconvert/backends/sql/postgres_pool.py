@@ -33,7 +33,12 @@ from mediaconvert.backends.sql.postgres_errors import (
     startup_error,
     translated,
 )
-from mediaconvert.backends.sql.postgres_schema import check_server, migrate, schema_version
+from mediaconvert.backends.sql.postgres_schema import (
+    check_server,
+    migrate,
+    refuse_shared,
+    schema_version,
+)
 from mediaconvert.backends.sql.postgres_session import Session, TransactionId, open_session
 from mediaconvert.backends.sql.postgres_uri import PostgresAddress
 from mediaconvert.backends.sql.postgres_verdict import Verdict, ask_verdict
@@ -310,6 +315,7 @@ class PostgresPool:
             session = await self._first_session()
             try:
                 self.version = check_server(session, shown)
+                await self._refuse_shared(session)
                 version = await schema_version(session)
                 if not only_look:
                     for migration in await migrate(session, migrations, shown):
@@ -320,6 +326,17 @@ class PostgresPool:
                 self._put(session)
         except CONNECTION_ERRORS as error:
             raise startup_error(error, self._address) from error
+
+    async def _refuse_shared(self, session: Session) -> None:
+        try:
+            other = await self.connect(START_SECONDS)
+        except CONNECTION_ERRORS as error:
+            log.debug("no second connection to compare with: %s", reason(error))
+            return
+        try:
+            await refuse_shared(session, other, self._address.shown)
+        finally:
+            self._put(other)
 
     async def _first_session(self) -> Session:
         """A server that is starting is waited for; one that is not there is not."""

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import asyncpg
 
 from mediaconvert.backends.sql.migrations import Migration, pending
+from mediaconvert.backends.sql.postgres_errors import SHARED
 from mediaconvert.backends.sql.postgres_session import Session
 from mediaconvert.errors import StartupError
 
@@ -48,6 +49,17 @@ def refuse_unfit(where: str, major: int, text: str, encoding: str) -> None:
             f"{where} stores text as {encoding}; make one with "
             "createdb --encoding=UTF8 --template=template0"
         )
+
+
+async def refuse_shared(one: Session, other: Session, shown: str) -> None:
+    """Raises StartupError where two connections reach the same server process: a pooler lends
+    it to one transaction after the other. Prepared statements, settings of a connection and
+    the question what became of a commit would meet another's."""
+    first, second = [
+        await session.raw.fetchval("select pg_backend_pid()") for session in (one, other)
+    ]
+    if first == second:
+        raise StartupError(f"the database {shown} {SHARED}")
 
 
 async def schema_version(session: Session) -> int:
