@@ -12,10 +12,12 @@ import pytest
 import trio
 import trustme
 
+from mediaconvert.backends.asyncio_loop import open_asyncio_loop
 from mediaconvert.backends.sql.driver import Connection
 from mediaconvert.backends.sql.migrations import Migration
 from mediaconvert.backends.sql.postgres import open_postgres
-from mediaconvert.backends.sql.postgres_schema import OLDEST, refuse_unfit
+from mediaconvert.backends.sql.postgres_schema import OLDEST, refuse_shared, refuse_unfit
+from mediaconvert.backends.sql.postgres_session import open_session
 from mediaconvert.backends.sql.postgres_uri import parse_postgres_uri
 from mediaconvert.errors import StartupError
 from tests.servers.postgres import USER, Postgres
@@ -282,3 +284,22 @@ async def test_a_tls_connection_that_is_cut_is_replaced(tls: Tls, postgres: Post
             f"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'",
         )
         assert await driver.read(body) == USER
+
+
+async def test_connections_that_share_a_server_process_are_those_of_a_pooler_and_refused(
+    postgres: Postgres, database: str
+) -> None:
+    address = parse_postgres_uri(postgres.url(database))
+    async with open_asyncio_loop() as loop:
+
+        async def compare() -> None:
+            one, other = await open_session(address, 10), await open_session(address, 10)
+            try:
+                await refuse_shared(one, other, "films")
+                with pytest.raises(StartupError, match="films is behind a pooler in transaction"):
+                    await refuse_shared(one, one, "films")
+            finally:
+                await one.close(1)
+                await other.close(1)
+
+        await loop.run_aio_coroutine(compare())
