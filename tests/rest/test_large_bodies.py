@@ -47,13 +47,15 @@ async def test_large_bodies_at_once_have_a_limit_that_ends_with_them(
     )
     with trio.fail_after(60):
         async with AsyncExitStack() as stack:
-            for _ in range(LARGE_BODIES_OF_ONE_USER):
+            begun = 0
+            # One that comes to the server after such a question may itself be one too many.
+            while (await person.http.post("/api/pipelines", content=LARGE)).status_code != 503:
                 stream = await stack.enter_async_context(
                     await trio.open_tcp_stream(host, int(port))
                 )
                 await stream.send_all(head.encode() + LARGE)
-            while (await person.http.post("/api/pipelines", content=LARGE)).status_code != 503:
-                pass
+                begun += 1
+            assert begun >= LARGE_BODIES_OF_ONE_USER
             small = await person.http.post("/api/pipelines", content=b"{}")
             assert small.status_code == 400
             others = await stranger.http.post("/api/pipelines", content=LARGE)
