@@ -33,7 +33,8 @@ FIRST_SECONDS = 8.0
 _AGAIN_SECONDS = 2.0
 """And once it has not come in that time: it is being tried again."""
 PARTIAL_SECONDS = 30.0
-"""So long an answer is kept in which something is missing: every job asks at its end."""
+"""So long an answer is kept in which something is missing, for every job asks at its end; one
+that lacks the image server only until that is there."""
 
 
 class Builds:
@@ -54,6 +55,7 @@ class Builds:
         self._ffmpeg_version = ""
         self._described: tuple[ToolInfo, ...] = ()
         self._is_partial = False
+        self._lacks_images = False
         self._ask_again_at = math.inf
         self._is_patient = True
         self._asking = trio.Lock()
@@ -68,7 +70,7 @@ class Builds:
         """Kept for good when every tool could be asked: what the machine refuses now it may
         allow later. The first call waits `first_seconds` for the image server's start."""
         async with self._asking:
-            if self._described and trio.current_time() < self._ask_again_at:
+            if self._is_fresh():
                 return self._described
             self._is_partial = False
             patience = first_seconds if self._is_patient else _AGAIN_SECONDS
@@ -83,6 +85,11 @@ class Builds:
             kept_seconds = self._partial_seconds if self._is_partial else math.inf
             self._described, self._ask_again_at = described, trio.current_time() + kept_seconds
             return described
+
+    def _is_fresh(self) -> bool:
+        if self._lacks_images and self._images.is_running:
+            return False
+        return bool(self._described) and trio.current_time() < self._ask_again_at
 
     async def _of_ffmpeg(self) -> ToolInfo:
         ffmpeg = self._found.ffmpeg
@@ -102,7 +109,8 @@ class Builds:
                 remedy = ""
             except InfrastructureFailure as error:
                 remedy = f"{error.message}; the log says why"
-        self._is_partial |= not versions
+        self._lacks_images = not versions
+        self._is_partial |= self._lacks_images
         vips, pdfium = (
             ToolInfo(name, versions.get(name, ""), "", name in versions, remedy)
             for name in ("libvips", "pdfium")

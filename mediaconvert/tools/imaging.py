@@ -234,6 +234,11 @@ class ImageServer:
 
     # --- the callers' side ----------------------------------------------------------------
 
+    @property
+    def is_running(self) -> bool:
+        """Whether `versions` and `call` find a server without waiting."""
+        return self._server is not None
+
     async def versions(self) -> Mapping[str, str]:
         """Of libvips and PDFium. Raises InfrastructureFailure when the server does not start."""
         return (await self._running()).versions

@@ -1,7 +1,8 @@
-"""What is found out about the tools while the machine refuses descriptors is not kept."""
+"""What could not be found out about the tools at first is not kept for good."""
 
 from __future__ import annotations
 
+import math
 import os
 import resource
 import sys
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import trio
 
 from mediaconvert.errors import InfrastructureFailure
 from mediaconvert.settings import ToolSettings
@@ -42,12 +44,34 @@ def test_libraries_that_cannot_be_asked_for_are_not_taken_for_none(tmp_path: Pat
     assert any(library.name.startswith("libc.so") for library in library_closure(program))
 
 
-async def test_a_version_that_could_not_be_asked_for_is_asked_for_again(tmp_path: Path) -> None:
+def make_images(scratch: Path) -> tuple[Starter, ImageServer]:
+    """Neither is started."""
     own = image_server_command()
-    launcher = Launcher(Starter(own), SandboxKind.NONE, None)
-    never_started = ImageServer(launcher, own, ToolSettings(), 1, tmp_path)
-    state = SandboxState(SandboxKind.NONE, "")
-    builds = Builds(find_tools(ToolSettings()), state, never_started, partial_seconds=0.0)
+    starter = Starter(own)
+    launcher = Launcher(starter, SandboxKind.NONE, None)
+    return starter, ImageServer(launcher, own, ToolSettings(), 1, scratch)
+
+
+STATE = SandboxState(SandboxKind.NONE, "")
+
+
+async def test_a_version_that_could_not_be_asked_for_is_asked_for_again(tmp_path: Path) -> None:
+    _, images = make_images(tmp_path)
+    builds = Builds(find_tools(ToolSettings()), STATE, images, partial_seconds=0.0)
     with one_descriptor_left():
         assert not {t.name: t for t in await builds.describe(0.01)}["ffprobe"].is_usable
     assert {t.name: t for t in await builds.describe()}["ffprobe"].is_usable
+
+
+async def test_an_image_server_that_came_late_is_told_of_as_soon_as_it_is_there(
+    tmp_path: Path,
+) -> None:
+    starter, images = make_images(tmp_path)
+    builds = Builds(find_tools(ToolSettings()), STATE, images, partial_seconds=math.inf)
+    assert not {t.name: t for t in await builds.describe(0.01)}["libvips"].is_usable
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(starter.keep)
+        nursery.start_soon(images.keep)
+        await images.versions()
+        assert {t.name: t for t in await builds.describe()}["libvips"].is_usable
+        nursery.cancel_scope.cancel()
