@@ -52,6 +52,8 @@ _STATUS = {
 
 class Server(ThreadingHTTPServer):
     daemon_threads = True
+    # Of more than five at once, the default, the others would be asked to come a second later.
+    request_queue_size = 128
 
     def __init__(self, port: int, data: Path, user: str, password: str) -> None:
         self.engine = str(data / "engine")

@@ -8,12 +8,15 @@ import secrets
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from tests.servers.process import (
+    START_SECONDS,
+    STOP_SECONDS,
     ServerProcess,
     accepts,
     free_port,
@@ -41,11 +44,11 @@ class Databases:
     def create_database(self, template: str = "template1") -> str:
         """A fresh one; its name."""
         name = f"db_{secrets.token_hex(6)}"
-        self.execute(self.url(), f"create database {name} template {template}")
+        self._execute_when_left(template, f"create database {name} template {template}")
         return name
 
     def drop_database(self, name: str) -> None:
-        self.execute(self.url(), f"drop database {name} with (force)")
+        self._execute_when_left(name, f"drop database {name} with (force)")
 
     @contextmanager
     def database(self, template: str = "template1") -> Iterator[str]:
@@ -56,21 +59,34 @@ class Databases:
         finally:
             self.drop_database(name)
 
+    def _execute_when_left(self, database: str, statement: str) -> None:
+        """A statement that nobody may be connected to the database for. The server itself waits
+        five seconds for those that have just left, or that it has just sent away."""
+        deadline = time.monotonic() + STOP_SECONDS
+        while True:
+            done = self._psql(self.url(), statement)
+            if done.returncode == 0:
+                return
+            is_in_use = f'"{database}" is being accessed by other users' in done.stderr
+            assert is_in_use and time.monotonic() < deadline, done.stderr
+
     def execute(self, database: str, statement: str) -> str:
         """What psql answers, unaligned and without headings; a database by its name or URL."""
-        url = database if "://" in database else self.url(database)
-        done = subprocess.run(
+        done = self._psql(database if "://" in database else self.url(database), statement)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def _psql(self, url: str, statement: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
             [
                 *(str(self._bin / "psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"),
                 *("-d", url, "-c", statement),
             ],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=START_SECONDS,
             check=False,
         )
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
 
 
 class GivenPostgres(Databases):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -18,16 +19,43 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 NOBODY = 65534
-START_SECONDS = 60.0
-STOP_SECONDS = 10.0
+START_SECONDS = 240.0
+STOP_SECONDS = 60.0
+"""Patience: a machine may be many times slower than one on which both take a second."""
 RUNNING: set[int] = set()
 """Servers of this test run: children of the tests' process that no test means by its own."""
 
 
+_LOWEST_PORT = 12_000
+_given_ports: set[int] = set()
+
+
 def free_port() -> int:
+    """One on which nobody listens, for a server that is started later, stopped and started
+    again, or for none at all. Never one that the system gives to whoever asks for any port,
+    nor one that was given here before: somebody else would have it by then."""
+    ports = range(_LOWEST_PORT, _first_port_of_the_system())
+    while True:
+        port = random.choice(ports)
+        if port not in _given_ports and _is_free(port):
+            _given_ports.add(port)
+            return port
+
+
+def _first_port_of_the_system() -> int:
+    text = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text()
+    first = int(text.split()[0])
+    # Where the system keeps nearly all ports for itself, chance must do.
+    return first if first > _LOWEST_PORT + 1000 else 60_000
+
+
+def _is_free(port: int) -> bool:
     with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def accepts(port: int) -> bool:
@@ -127,10 +155,18 @@ class ServerProcess:
                 **self._identity,
             )
         RUNNING.add(self._process.pid)
+        try:
+            self._wait_until_ready(self._process)
+        except BaseException:
+            # Nobody stops what was never there.
+            self.kill()
+            raise
+
+    def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + START_SECONDS
         pause = threading.Event()
         while not self._is_ready():
-            assert self._process.poll() is None, f"{self.name} ended:\n{self.log()}"
+            assert process.poll() is None, f"{self.name} ended:\n{self.log()}"
             assert time.monotonic() < deadline, f"{self.name} never answered:\n{self.log()}"
             pause.wait(0.05)
 

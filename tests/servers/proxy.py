@@ -93,7 +93,12 @@ class Proxy:
                 client, _ = self._listener.accept()
             except OSError:
                 return
-            if self._mode is _Mode.REFUSING:
+            with self._changed:
+                # Known from here on: whatever cuts all connections finds it, or it is refused.
+                is_refused = self._mode is _Mode.REFUSING
+                if not is_refused:
+                    self._sockets.add(client)
+            if is_refused:
                 client.close()
                 continue
             thread = threading.Thread(target=self._serve, args=(client,), daemon=True)
@@ -101,13 +106,19 @@ class Proxy:
             thread.start()
 
     def _serve(self, client: socket.socket) -> None:
-        with (
-            client,
-            contextlib.suppress(OSError),
-            socket.create_connection(self._target) as server,
-        ):
+        with client, contextlib.suppress(OSError):
+            try:
+                self._connect(client)
+            finally:
+                with self._changed:
+                    self._sockets.discard(client)
+
+    def _connect(self, client: socket.socket) -> None:
+        with socket.create_connection(self._target) as server:
             with self._changed:
-                self._sockets |= {client, server}
+                self._sockets.add(server)
+                if client in self._forgotten:
+                    self._forgotten.add(server)
             back = threading.Thread(
                 target=self._pump, args=(server, client), kwargs={"is_answer": True}, daemon=True
             )
@@ -117,7 +128,7 @@ class Proxy:
             finally:
                 back.join()
                 with self._changed:
-                    self._sockets -= {client, server}
+                    self._sockets.discard(server)
 
     def _pump(self, source: socket.socket, target: socket.socket, *, is_answer: bool) -> None:
         try:

@@ -46,11 +46,12 @@ class TlsProxy:
             await trio.serve_listeners(self._serve, [listener])
 
     async def _serve(self, client: trio.SocketStream) -> None:
-        if await client.receive_some(8) != _SSL_REQUEST:
-            return
-        await client.send_all(b"S")
         inside = trio.SSLStream(client, self._context, server_side=True)
+        # Whoever asked may have hung up by now.
         with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            if await client.receive_some(8) != _SSL_REQUEST:
+                return
+            await client.send_all(b"S")
             await inside.do_handshake()
             self.handshakes += 1
             server = await trio.open_tcp_stream("127.0.0.1", self._target_port)
