@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.program import PEOPLE
 from tests.servers.fixtures import (
@@ -28,6 +29,13 @@ __all__ = [
     "seaweedfs",
     "servers_folder",
 ]
+
+# Hypothesis gives an example 200 ms and a test a second to think of one: a machine that pauses
+# would fail what is right.
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
 
 
 @pytest.fixture(autouse=True)
