@@ -34,10 +34,10 @@ from mediaconvert.ports.blobs import BlobStore
 from mediaconvert.ports.catalog import Catalog
 from mediaconvert.settings import S3Settings, ServerSettings, Settings
 from mediaconvert.vault import Vault
+from tests.program import WAIT_SECONDS
 
 _T = TypeVar("_T")
 
-START_SECONDS = 30
 # One for all clients: making one reads a megabyte of models.
 _SESSION = boto3.session.Session()
 
@@ -105,7 +105,11 @@ class Served:
     def client(self, person: Person, **options: Any) -> Any:
         """boto3 at its newest defaults: path style, retries off."""
         region = options.pop("region_name", "us-east-1")
-        config = Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1})
+        config = Config(
+            s3={"addressing_style": "path"},
+            retries={"total_max_attempts": 1},
+            read_timeout=WAIT_SECONDS,
+        )
         client = _SESSION.client(
             "s3",
             endpoint_url=self.url,
@@ -135,7 +139,7 @@ class Served:
 
     def connect(self) -> socket.socket:
         """A raw connection, for what no client sends."""
-        return socket.create_connection((self.host, self.port), timeout=20)
+        return socket.create_connection((self.host, self.port), timeout=WAIT_SECONDS)
 
     def close_clients(self) -> None:
         for client in self._clients:
@@ -161,7 +165,7 @@ def serving(
     served = Served(folder, settings)
     thread = _ServiceThread(served, make_rest or _no_rest, change or _unchanged)
     thread.start()
-    if not thread.is_up.wait(START_SECONDS) or thread.failure is not None:
+    if not thread.is_up.wait(WAIT_SECONDS) or thread.failure is not None:
         raise RuntimeError("the service did not start") from thread.failure
     try:
         yield served
@@ -203,7 +207,9 @@ class _ServiceThread(threading.Thread):
         served.vault = Vault(secrets.token_bytes(32))
         served.notices = MemoryNotices()
         async with (
-            open_sqlite_catalog(served.folder / "catalog.sqlite3") as served.catalog,
+            open_sqlite_catalog(
+                served.folder / "catalog.sqlite3", deadline_seconds=WAIT_SECONDS
+            ) as served.catalog,
             open_directory_blobs(served.folder / "blobs", min_free_bytes=0) as served.blobs,
             trio.open_nursery() as nursery,
         ):

@@ -37,6 +37,7 @@ from mediaconvert.ports.catalog import Catalog
 from mediaconvert.ports.notices import Notices
 from mediaconvert.settings import AuthSettings, ServerSettings, Settings
 from mediaconvert.vault import Keys, Vault
+from tests.program import WAIT_SECONDS
 
 PASSWORD = "correct horse"
 METRICS_TOKEN = "metrics-token-of-the-tests"
@@ -70,7 +71,9 @@ class Service:
 
     def client(self, token: str | None = None) -> httpx.AsyncClient:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        return httpx.AsyncClient(base_url=self.url, headers=headers, timeout=30, trust_env=False)
+        return httpx.AsyncClient(
+            base_url=self.url, headers=headers, timeout=WAIT_SECONDS, trust_env=False
+        )
 
     async def get(self, path: str, token: str | None) -> httpx.Response:
         async with self.client(token) as client:
@@ -146,7 +149,7 @@ async def rest_service(folder: Path, **auth: object) -> AsyncIterator[Service]:
     notices = MemoryNotices()
     keys = Keys(secrets.token_bytes(32), Vault(secrets.token_bytes(32)))
     async with (
-        open_sqlite_catalog(folder / "catalog.sqlite") as catalog,
+        open_sqlite_catalog(folder / "catalog.sqlite", deadline_seconds=WAIT_SECONDS) as catalog,
         open_sqlite_analytics(folder / "analytics.sqlite") as analytics,
         open_directory_blobs(folder / "blobs", min_free_bytes=1) as blobs,
         trio.open_nursery() as nursery,
@@ -160,7 +163,7 @@ async def rest_service(folder: Path, **auth: object) -> AsyncIterator[Service]:
             tools=None,
             settings=settings,
         )
-        readiness = Readiness(checks, fresh_seconds=0)
+        readiness = Readiness(checks, deadline_seconds=WAIT_SECONDS, fresh_seconds=0)
         jobs = JobService(catalog, notices)
         app = make_rest_app(
             catalog=catalog,
@@ -177,7 +180,7 @@ async def rest_service(folder: Path, **auth: object) -> AsyncIterator[Service]:
         run = partial(serve, app, settings=settings.server, shutdown=trio.Event())
         [(host, port)] = await nursery.start(run)
         url = f"http://{host}:{port}"
-        async with httpx.AsyncClient(base_url=url, timeout=30, trust_env=False) as http:
+        async with httpx.AsyncClient(base_url=url, timeout=WAIT_SECONDS, trust_env=False) as http:
             yield Service(
                 url,
                 settings,

@@ -26,6 +26,7 @@ from schemathesis.specs.openapi.checks import (
     unsupported_method,
 )
 
+from tests.program import WAIT_SECONDS
 from tests.rest.service import rest_service
 
 CHECKS = [
@@ -53,12 +54,12 @@ class ServedRest:
 
     def __enter__(self) -> ServedRest:
         self._thread.start()
-        assert self._ready.wait(30)
+        assert self._ready.wait(WAIT_SECONDS)
         return self
 
     def __exit__(self, *_: object) -> None:
         trio.from_thread.run_sync(self._stop.set, trio_token=self._trio_token)
-        self._thread.join(30)
+        self._thread.join(WAIT_SECONDS)
 
     async def _serve(self) -> None:
         self._trio_token = trio.lowlevel.current_trio_token()
@@ -80,8 +81,15 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedRest]:
 @pytest.fixture(scope="module")
 def described(served: ServedRest) -> BaseSchema:
     # Unknown parameters are ignored on purpose, so that old and new clients agree.
-    config = SchemathesisConfig.from_dict({"generation": {"allow-extra-parameters": False}})
-    return schemathesis.openapi.from_url(f"{served.url}/openapi.json", config=config)
+    config = SchemathesisConfig.from_dict(
+        {
+            "request-timeout": WAIT_SECONDS,
+            "generation": {"allow-extra-parameters": False},
+        }
+    )
+    return schemathesis.openapi.from_url(
+        f"{served.url}/openapi.json", config=config, timeout=WAIT_SECONDS
+    )
 
 
 @pytest.mark.parametrize("mode", GenerationMode)

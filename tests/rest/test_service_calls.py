@@ -16,6 +16,7 @@ from mediaconvert.api.rest.readiness import Check, Finding, Readiness, service_c
 from mediaconvert.errors import Unavailable
 from mediaconvert.settings import DatabaseSettings, Settings
 from mediaconvert.tools.toolbox import open_toolbox
+from tests.program import WAIT_SECONDS
 from tests.rest.service import METRICS_TOKEN, Person, Service
 
 
@@ -230,6 +231,8 @@ async def test_processes_that_share_a_catalog_without_notices_say_that_workers_p
 
 async def _rows_of_a_worker(service: Service, settings: Settings) -> dict[str, DependencyRow]:
     async with open_toolbox(settings.tools, slots=1) as tools:
+        # Kept from here on: the probe itself gives the image server some seconds to start.
+        await tools.describe(WAIT_SECONDS)
         checks = service_checks(
             catalog=service.catalog,
             blobs=service.blobs,
@@ -238,7 +241,7 @@ async def _rows_of_a_worker(service: Service, settings: Settings) -> dict[str, D
             tools=tools,
             settings=settings,
         )
-        report = await Readiness(checks, deadline_seconds=60).report()
+        report = await Readiness(checks, deadline_seconds=WAIT_SECONDS).report()
     return {row.name: row for row in report.checks}
 
 

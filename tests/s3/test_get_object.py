@@ -153,7 +153,7 @@ def test_what_is_deleted_while_it_is_read_is_read_to_its_end(
     s3.delete_object(Bucket=bucket, Key="big")
 
     async def sweep() -> None:
-        garbage = await served.catalog.housekeeping.garbage(100)
+        garbage = await served.catalog.housekeeping.garbage(10_000)
         await served.blobs.delete(garbage)
         await served.catalog.housekeeping.forget_garbage(garbage)
 

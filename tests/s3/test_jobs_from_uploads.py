@@ -9,6 +9,7 @@ import trio
 
 from mediaconvert.model import Job, JobId, JobStatus
 from mediaconvert.ports.notices import Topic
+from tests.program import WAIT_SECONDS
 from tests.s3.errors import refusal, refused
 from tests.serving import Person, Served
 
@@ -61,7 +62,7 @@ def test_the_worker_is_told(served: Served, s3: Any, bucket: str, pipeline: int)
     async def listen() -> str:
         async with served.notices.subscribe(Topic.JOB_READY) as subscription:
             started.set()
-            with trio.fail_after(20):
+            with trio.fail_after(WAIT_SECONDS):
                 notice = await subscription.receive()
             told.set()
             return notice.value

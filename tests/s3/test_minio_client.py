@@ -14,6 +14,7 @@ from minio.commonconfig import ComposeSource, CopySource
 from minio.deleteobjects import DeleteObject
 from minio.error import S3Error
 
+from tests.program import WAIT_SECONDS
 from tests.serving import Person, Served
 
 MIB = 1 << 20
@@ -67,7 +68,7 @@ def test_copies_and_compositions(minio: Minio, bucket: str) -> None:
 def test_deletions_and_presigned_urls(minio: Minio, bucket: str) -> None:
     minio.put_object(bucket, "k", io.BytesIO(b"x"), 1)
     url = minio.presigned_get_object(bucket, "k", expires=timedelta(minutes=5))
-    assert requests.get(url, timeout=20).content == b"x"
+    assert requests.get(url, timeout=WAIT_SECONDS).content == b"x"
     minio.put_object(bucket, "l", io.BytesIO(b"x"), 1)
     assert list(minio.remove_objects(bucket, [DeleteObject("k"), DeleteObject("l")])) == []
     with pytest.raises(S3Error) as caught:

@@ -15,6 +15,7 @@ import trio
 
 from mediaconvert.api.s3.app import LARGE_DOCUMENTS_OF_ONE_USER
 from mediaconvert.settings import S3Settings, ServerSettings
+from tests.program import WAIT_SECONDS
 from tests.s3.signing import Signer, read_answer
 from tests.serving import Served, serving
 
@@ -25,7 +26,7 @@ def wait_for_blobs(served: Served, expected: set[str]) -> None:
     """Until the store holds just these files."""
 
     async def wait() -> None:
-        with trio.fail_after(20):
+        with trio.fail_after(WAIT_SECONDS):
             while served.blob_files() != expected:
                 await trio.lowlevel.checkpoint()
 
@@ -116,7 +117,7 @@ def test_one_user_cannot_fill_the_memory_with_documents(
         ]
         for connection in waiting:
             connection.sendall(head + b" " * 100_000)
-        answered, _, _ = select.select(waiting, [], [], 20)
+        answered, _, _ = select.select(waiting, [], [], WAIT_SECONDS)
         assert [read_answer(connection).status for connection in answered] == [503]
         s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": "small"}]})
 
