@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mediaconvert.settings import ToolSettings
 from mediaconvert.tools.locate import find_tools
+from tests.program import WAIT_SECONDS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FILM = REPOSITORY / "mediaconvert" / "samples" / "bigbuckbunny.mp4"
@@ -69,7 +70,10 @@ def run_ffmpeg(*arguments: str | Path) -> None:
     ffmpeg = find_tools(ToolSettings()).ffmpeg
     assert ffmpeg is not None
     subprocess.run(
-        [ffmpeg.path, "-nostdin", "-v", "error", "-y", *arguments], check=True, env={}, timeout=120
+        [ffmpeg.path, "-nostdin", "-v", "error", "-y", *arguments],
+        check=True,
+        env={},
+        timeout=WAIT_SECONDS,
     )
 
 

@@ -22,6 +22,7 @@ from mediaconvert.settings import ToolSettings
 from mediaconvert.tools.ffmpeg import ffmpeg_argv, ffprobe_argv
 from mediaconvert.tools.toolbox import Toolbox, open_toolbox
 from tests.media.samples import FILM, Samples, run_ffmpeg
+from tests.program import WAIT_SECONDS
 
 LIMITS = Limits()
 X264 = ("-c:v", "libx264", "-preset", "ultrafast", "-an")
@@ -180,7 +181,7 @@ async def test_a_cancelled_transcode_is_gone_at_once(toolbox: Toolbox, tmp_path:
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(transcode)
-        with trio.fail_after(30):
+        with trio.fail_after(WAIT_SECONDS):
             await started.wait()
         nursery.cancel_scope.cancel()
     size = file_size(tmp_path / "0.mp4")
@@ -202,7 +203,7 @@ async def test_known_text_is_written_without_a_child(toolbox: Toolbox, tmp_path:
 
 
 async def test_every_tool_says_what_it_is(toolbox: Toolbox) -> None:
-    tools = {tool.name: tool for tool in await toolbox.describe()}
+    tools = {tool.name: tool for tool in await toolbox.describe(WAIT_SECONDS)}
     assert set(tools) == {"ffmpeg", "ffprobe", "libvips", "pdfium", "bubblewrap"}
     assert all(tool.is_usable and tool.version for tool in tools.values())
     assert "libx264" in tools["ffmpeg"].capabilities

@@ -32,6 +32,7 @@ from mediaconvert.ports.blobs import BlobStore
 from mediaconvert.ports.catalog import Catalog
 from mediaconvert.receiving import Declared
 from mediaconvert.settings import S3Settings
+from tests.program import WAIT_SECONDS
 
 NONE = Conditions()
 HEADERS = ObjectHeaders()
@@ -93,7 +94,7 @@ class World:
 @asynccontextmanager
 async def open_world(folder: Path) -> AsyncIterator[World]:
     async with (
-        open_sqlite_catalog(folder / "catalog.sqlite3") as catalog,
+        open_sqlite_catalog(folder / "catalog.sqlite3", deadline_seconds=WAIT_SECONDS) as catalog,
         open_directory_blobs(folder / "blobs", min_free_bytes=0) as blobs,
     ):
         user = await catalog.users.register("a@example.org", "no password")

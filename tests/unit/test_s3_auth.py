@@ -26,6 +26,7 @@ from mediaconvert.settings import S3Settings
 from mediaconvert.sigv4.canonical import EMPTY_SHA256, PayloadKind, SignedRequest
 from mediaconvert.sigv4.client import KeyPair, presign, sign
 from mediaconvert.vault import Vault
+from tests.program import WAIT_SECONDS
 
 NOW = 1_800_000_000
 REQUEST = SignedRequest("GET", b"/bucket/key", b"", [(b"host", b"localhost:8080")])
@@ -50,7 +51,9 @@ class Installation:
 async def installation(folder: Path) -> AsyncIterator[Installation]:
     """A catalog with one user, one bucket and one key pair."""
     vault = Vault(secrets.token_bytes(32))
-    async with open_sqlite_catalog(folder / "catalog.sqlite") as catalog:
+    async with open_sqlite_catalog(
+        folder / "catalog.sqlite", deadline_seconds=WAIT_SECONDS
+    ) as catalog:
         user = await catalog.users.register("ann@example.org", "hash")
         keys = KeyPair("AKANN", "ann's secret")
         sealed = vault.seal(keys.secret, access_key=keys.access_key, user_id=user.id)
