@@ -19,6 +19,7 @@ from mediaconvert.backends.analytics.sqlite import open_sqlite_analytics
 from mediaconvert.backends.sql.catalog import open_postgres_driver
 from mediaconvert.ports.analytics import AnalyticsStore
 from tests.cluster.agreement import ClickHouseTables, PostgresTables, SqliteTables, Tables
+from tests.conformance.worlds import PATIENCE_SECONDS
 from tests.servers.clickhouse import ClickHouse
 from tests.servers.postgres import Databases
 
@@ -44,7 +45,7 @@ async def _postgres(request: Fixtures, _folder: Path) -> AsyncIterator[Place]:
     server: Databases = request.getfixturevalue("databases")
     template: str = request.getfixturevalue("catalog_template")
     with server.database(template) as url:
-        async with open_postgres_driver(url) as driver:
+        async with open_postgres_driver(url, deadline_seconds=PATIENCE_SECONDS) as driver:
             yield Place(SqlAnalytics(driver), PostgresTables(server, url))
 
 

@@ -73,7 +73,7 @@ async def test_garbage_that_is_due_is_found_behind_any_amount_that_is_not(world:
     housekeeping = world.catalog.housekeeping
     await housekeeping.condemn([blob() for _ in range(1000)], 3600)
     due = [blob() for _ in range(3)]
-    for seconds, name in zip((-1, -3, -2), due, strict=True):
+    for seconds, name in zip((-1000, -3000, -2000), due, strict=True):
         await housekeeping.condemn([name], seconds)
     assert await housekeeping.garbage(10) == (due[1], due[2], due[0])
 

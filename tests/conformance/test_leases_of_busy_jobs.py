@@ -13,7 +13,7 @@ from mediaconvert.backends.sql.driver import Connection, Driver, Isolation
 from mediaconvert.model import ClaimedJob, LeaseState, TriggeredBy
 from mediaconvert.settings import WorkerSettings
 from mediaconvert.workers.leases import HeldJob, LeaseKeeper, Stop
-from tests.conformance.worlds import World, lease
+from tests.conformance.worlds import PATIENCE_SECONDS, World, lease
 from tests.recovery.worker_rig import until
 from tests.servers.postgres import Databases
 
@@ -21,7 +21,7 @@ from tests.servers.postgres import Databases
 @pytest.fixture
 async def driver(databases: Databases, catalog_template: str) -> AsyncIterator[Driver]:
     with databases.database(catalog_template) as url:
-        async with open_postgres_driver(url) as opened:
+        async with open_postgres_driver(url, deadline_seconds=PATIENCE_SECONDS) as opened:
             yield opened
 
 
@@ -32,8 +32,8 @@ def world(driver: Driver) -> World:
 
 @asynccontextmanager
 async def _writing_to(driver: Driver, job: ClaimedJob) -> AsyncIterator[None]:
-    """A transaction that has locked the job's row and takes its time. The driver ends it after
-    some seconds; the body has to be done by then."""
+    """A transaction that has locked the job's row and takes its time. The driver ends it at its
+    deadline; the body has to be done by then."""
     is_locked, may_end = trio.Event(), trio.Event()
 
     async def body(conn: Connection) -> None:

@@ -20,6 +20,7 @@ from mediaconvert.backends.sql.postgres_schema import OLDEST, refuse_shared, ref
 from mediaconvert.backends.sql.postgres_session import open_session
 from mediaconvert.backends.sql.postgres_uri import parse_postgres_uri
 from mediaconvert.errors import StartupError
+from tests.conformance.worlds import PATIENCE_SECONDS
 from tests.servers.postgres import USER, Postgres
 from tests.servers.process import free_port
 from tests.servers.proxy import open_proxy
@@ -34,7 +35,9 @@ async def _who(url: str) -> tuple[str, str]:
         row = await conn.fetch_one("who")
         return (row["who"], row["name"])
 
-    async with open_postgres(parse_postgres_uri(url), QUERIES, SCHEMA, pool_size=2) as driver:
+    async with open_postgres(
+        parse_postgres_uri(url), QUERIES, SCHEMA, pool_size=2, deadline_seconds=PATIENCE_SECONDS
+    ) as driver:
         return await driver.read(body)
 
 
@@ -67,7 +70,7 @@ async def test_a_server_is_reached_in_every_way_that_a_uri_can_say(
         f"postgres:///{database}?host={folder}&port={port}&user={USER}",
         f"postgres://{USER}@127.0.0.1:{free_port()},127.0.0.1:{port}/{database}",
         f"postgres://{USER}@127.0.0.1:{port}/{database}?target_session_attrs=read-write",
-        f"postgres://{USER}@127.0.0.1:{port}/{database}?connect_timeout=5&gssencmode=disable",
+        f"postgres://{USER}@127.0.0.1:{port}/{database}?connect_timeout=60&gssencmode=disable",
     ):
         assert await _who(url) == (USER, "mediaconvert")
     named = f"postgres://{USER}@127.0.0.1:{port}/{database}?application_name=one%20two"
@@ -162,7 +165,8 @@ def guarded(servers_folder: Path) -> Iterator[Postgres]:
         server.execute("postgres", "create database secret owner secretive")
         rules = server.socket_folder / "data" / "pg_hba.conf"
         rules.write_text("local all all trust\nhost all secretive all scram-sha-256\n")
-        server.execute("postgres", "select pg_reload_conf()")
+        # Told to read them again, it would do so when it comes to it.
+        server.process.restart()
         yield server
     finally:
         server.process.stop()
@@ -274,7 +278,9 @@ async def test_a_tls_connection_that_is_cut_is_replaced(tls: Tls, postgres: Post
         return str((await conn.fetch_one("who"))["who"])
 
     address = parse_postgres_uri(f"{tls.url}?sslmode=verify-full&sslrootcert={tls.root}")
-    async with open_postgres(address, QUERIES, SCHEMA, pool_size=3) as driver:
+    async with open_postgres(
+        address, QUERIES, SCHEMA, pool_size=3, deadline_seconds=PATIENCE_SECONDS
+    ) as driver:
         async with trio.open_nursery() as nursery:
             for _ in range(3):
                 nursery.start_soon(driver.read, body)

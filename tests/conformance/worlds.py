@@ -39,6 +39,9 @@ from mediaconvert.ports.catalog import Catalog
 from tests.servers.postgres import Databases
 
 ANY = Conditions()
+PATIENCE_SECONDS = 60.0
+"""The deadline of the tests' transactions, far beyond what a pause of the machine takes: what
+happens at a deadline is asked elsewhere, with deadlines of its own."""
 
 
 def blob() -> BlobId:
@@ -129,7 +132,7 @@ async def _sqlite(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator
         with closing(sqlite3.connect(path, isolation_level=None)) as connection:
             return [str(row[0]) for row in connection.execute(statement)]
 
-    async with open_sqlite_catalog(path) as catalog:
+    async with open_sqlite_catalog(path, deadline_seconds=PATIENCE_SECONDS) as catalog:
         yield World(catalog, execute)
 
 
@@ -142,7 +145,7 @@ async def _postgres(request: pytest.FixtureRequest, folder: Path) -> AsyncIterat
         def execute(statement: str) -> list[str]:
             return server.execute(url, statement).splitlines()
 
-        async with open_postgres_driver(url) as driver:
+        async with open_postgres_driver(url, deadline_seconds=PATIENCE_SECONDS) as driver:
             yield World(sql_catalog(driver), execute)
 
 
