@@ -21,7 +21,8 @@ from botocore.exceptions import ClientError
 from tests.program import PHOTO, ROOT, Person, Program, clean_environment, run_program, wait_until
 from tests.servers.postgres import Postgres
 from tests.servers.redis import Redis
-from tests.service.test_redis import EASY_PIPELINE, queue_says, rows
+from tests.service.readiness import queue_says, rows, rows_once, rows_once_ready
+from tests.service.test_redis import EASY_PIPELINE
 
 
 class Nodes:
@@ -141,8 +142,12 @@ def test_a_worker_takes_what_an_api_node_was_given_with_redis_and_without(
         def run_a_job() -> None:
             job_id = person.upload(f"{secrets.token_hex(4)}.jpg", PHOTO, "easy")
             assert job_id is not None
-            answer = person.get(f"/api/jobs/{job_id}?wait=60&until=ended")
-            assert answer["status"] == "completed"
+            wait_until(
+                lambda: (
+                    person.get(f"/api/jobs/{job_id}?wait=20&until=ended")["status"] == "completed"
+                ),
+                "the job is completed",
+            )
 
         def both_say(status: str) -> bool:
             return queue_says(api.url, status) and queue_says(worker.url, status)
@@ -155,7 +160,8 @@ def test_a_worker_takes_what_an_api_node_was_given_with_redis_and_without(
         own_redis.process.kill()
         wait_until(lambda: both_say("degraded"), "both have lost Redis")
         run_a_job()
-        assert rows(api.url)["status"] == rows(worker.url)["status"] == "ready"
+        for node in (api, worker):
+            wait_until(lambda url=node.url: rows(url)["status"] == "ready", "it is ready without")
 
 
 def test_ready_names_every_dependency_with_its_version(
@@ -163,8 +169,7 @@ def test_ready_names_every_dependency_with_its_version(
 ) -> None:
     with open_nodes(tmp_path, postgres, own_redis.address) as nodes:
         worker = nodes.start("worker")
-        wait_until(lambda: queue_says(worker.url, "ok"), "a probe has come back")
-        found = rows(worker.url)
+        found = rows_once_ready(worker.url)
     assert found.pop("status") == "ready"
     assert list(found) == [
         "database", "storage", "queue", "analytics", "tools", "sandbox", "disk space",
@@ -218,11 +223,15 @@ def test_the_jwt_key_of_all_nodes_is_changed_by_migrate(tmp_path: Path, postgres
 def test_a_node_that_the_schema_has_left_behind_says_so(tmp_path: Path, postgres: Postgres) -> None:
     with open_nodes(tmp_path, postgres, "") as nodes:
         api = nodes.start("api")
-        assert rows(api.url)["status"] == "ready"
+        rows_once_ready(api.url)
         name = nodes.environment["DATABASE_URL"].rpartition("/")[2]
         postgres.execute(name, "insert into schema_migrations values (999, 'of_later_days')")
-        wait_until(lambda: rows(api.url)["status"] == "unavailable", "/ready tells of it")
-        assert "schema version 999" in rows(api.url)["database"]["detail"]
+        told = rows_once(
+            api.url,
+            lambda found: "schema version 999" in found["database"].get("detail", ""),
+            "/ready tells of it",
+        )
+        assert told["database"]["status"] == told["status"] == "unavailable"
         assert "schema version 999" in nodes.refused("--role", "worker")
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import httpx
-
 from tests.program import PHOTO, Person, run_program
 from tests.servers.postgres import Postgres
+from tests.service.readiness import rows_once_ready
 
 
 def test_an_upload_becomes_its_result_and_is_there_after_a_restart(
@@ -21,9 +20,8 @@ def test_an_upload_becomes_its_result_and_is_there_after_a_restart(
             job_id = person.upload("p.jpg", PHOTO, "image-resize")
             assert job_id is not None
             assert person.wait_for_job(job_id)["status"] == "completed"
-            checks = httpx.get(f"{program.url}/ready").json()["checks"]
-            database = next(check for check in checks if check["name"] == "database")
-            assert database["version"].startswith("PostgreSQL ")
+            ready = rows_once_ready(program.url)
+            assert ready["database"]["version"].startswith("PostgreSQL ")
             assert program.terminate() == 0
         assert not list(tmp_path.rglob("catalog.*"))
         with run_program(tmp_path, environment=environment) as program:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import secrets
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -21,7 +21,8 @@ from tests.servers.process import free_port
 from tests.servers.proxy import Proxy, open_proxy
 from tests.servers.redis import Redis
 from tests.servers.seaweedfs import SeaweedFS
-from tests.service.test_redis import EASY_PIPELINE, rows
+from tests.service.readiness import Rows, rows, rows_once, rows_once_ready
+from tests.service.test_redis import EASY_PIPELINE
 
 Variables = dict[str, str]
 
@@ -83,19 +84,19 @@ def test_lost_while_running_it_is_a_row_and_comes_back_by_itself(
     with run_program(tmp_path, environment=environment, expect_errors=True) as program:
         person = Person(program.url)
         person.save_pipeline("easy", EASY_PIPELINE)
-        before = rows(program.url)
-        assert before["status"] == "ready"
+        before = rows_once_ready(program.url)
         assert before["database"]["version"].startswith("PostgreSQL 18.")
         assert before["storage"]["version"]
 
         proxies[what].refuse()
-        wait_until(lambda: rows(program.url)["status"] == "unavailable", "/ready tells of it")
-        ready = httpx.get(f"{program.url}/ready", timeout=60)
-        assert ready.status_code == 503
-        lost = {row["name"]: row for row in ready.json()["checks"]}[what]
-        assert lost["status"] == "unavailable"
-        assert lost["detail"]
-        assert "hunter2" not in ready.text
+        told = rows_once(
+            program.url, lambda found: found[what]["status"] == "unavailable", "/ready tells of it"
+        )
+        assert told["status"] == "unavailable"
+        assert told[what]["detail"]
+        assert "hunter2" not in str(told)
+        # As long as it is away, whatever the moment.
+        assert httpx.get(f"{program.url}/ready", timeout=60).status_code == 503
         assert httpx.get(f"{program.url}/health", timeout=60).status_code == 200
 
         proxies[what].open()
@@ -109,21 +110,25 @@ def test_lost_while_running_it_is_a_row_and_comes_back_by_itself(
 def test_without_clickhouse_it_starts_and_says_so_until_it_is_there(
     tmp_path: Path, clickhouse: ClickHouse
 ) -> None:
-    def analytics_are(status: str) -> bool:
-        ready = rows(program.url)
-        return bool(ready["status"] == "ready" and ready["analytics"]["status"] == status)
+    def analytics_are(status: str, detail: str = "") -> Callable[[Rows], bool]:
+        def holds(found: Rows) -> bool:
+            row = found["analytics"]
+            is_so = row["status"] == status and detail in row.get("detail", "")
+            return bool(found["status"] == "ready" and is_so)
+
+        return holds
 
     with open_proxy(clickhouse.port) as proxy, clickhouse.database() as name:
         proxy.refuse()
         environment = {"CLICKHOUSE_DSN": clickhouse.dsn(name, port=proxy.port)}
         with run_program(tmp_path, environment=environment) as program:
-            assert analytics_are("degraded")
-            assert f"127.0.0.1:{proxy.port}" in rows(program.url)["analytics"]["detail"]
+            place = f"127.0.0.1:{proxy.port}"
+            rows_once(program.url, analytics_are("degraded", place), "it is said who is away")
             proxy.open()
-            wait_until(lambda: analytics_are("ok"), "it is found")
-            assert rows(program.url)["analytics"]["version"].startswith("ClickHouse ")
+            found = rows_once(program.url, analytics_are("ok"), "it is found")
+            assert found["analytics"]["version"].startswith("ClickHouse ")
             proxy.refuse()
-            wait_until(lambda: analytics_are("degraded"), "its loss is told")
+            rows_once(program.url, analytics_are("degraded", place), "its loss is told")
             assert program.terminate() == 0
 
 
