@@ -101,7 +101,8 @@ async def _is_idle(pool: Pool) -> bool:
 async def test_draining_lets_running_jobs_end_and_claims_no_other(tmp_path: Path) -> None:
     async with open_rig(settings_for(tmp_path, slots=1)) as rig:
         data = PHOTO.read_bytes()
-        jobs = [await rig.submit(data, RESIZE, key=f"{n}.jpg") for n in range(3)]
+        # More than end between two looks.
+        jobs = [await rig.submit(data, RESIZE, key=f"{n}.jpg") for n in range(8)]
         async with working(rig) as pool:
             await until(lambda: _is_busy(pool))
             pool.begin_drain()
@@ -167,7 +168,7 @@ async def test_a_start_beside_other_workers_leaves_their_jobs_alone(tmp_path: Pa
 
 
 async def test_renewing_keeps_a_lease_and_losing_it_stops_the_job(tmp_path: Path) -> None:
-    settings = settings_for(tmp_path, lease_seconds=1.0, renew_seconds=0.1)
+    settings = settings_for(tmp_path, renew_seconds=0.1)
     async with open_rig(settings, with_tools=False) as rig:
         await rig.submit(PHOTO.read_bytes(), RESIZE)
         job = await rig.claim()

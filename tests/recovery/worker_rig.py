@@ -47,8 +47,11 @@ from mediaconvert.workers.runner import Runner
 from mediaconvert.workers.settle import Ending
 from tests.program import command_line, descendants
 
-PATIENCE_SECONDS = 120
+PATIENCE_SECONDS = 240
 POLL_SECONDS = 0.02
+LEASE_SECONDS = 600.0
+"""Unless a test is about leases: where nobody renews them, an attempt is stopped after two
+thirds of one, and where somebody does, by whatever holds him up for so long."""
 
 
 SLOW_PIPELINE = """
@@ -197,14 +200,14 @@ class Rig:
 def settings_for(folder: Path, *, drain_seconds: float = 20.0, **workers: float) -> Settings:
     return Settings(
         server=ServerSettings(data_dir=folder, drain_jobs_seconds=drain_seconds),
-        workers=WorkerSettings(**({"slots": 2} | workers)),  # type: ignore[arg-type]
+        workers=WorkerSettings(**({"slots": 2, "lease_seconds": LEASE_SECONDS} | workers)),  # type: ignore[arg-type]
         tools=ToolSettings(),
     )
 
 
 @asynccontextmanager
 async def open_rig(
-    settings: Settings, *, with_tools: bool = True, catalog_seconds: float = 5.0
+    settings: Settings, *, with_tools: bool = True, catalog_seconds: float = 60.0
 ) -> AsyncIterator[Rig]:
     """Without tools (they take a second to start and stop) no job may be run. The catalog
     gives up after `catalog_seconds`."""
