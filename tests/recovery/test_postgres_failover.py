@@ -18,7 +18,10 @@ from mediaconvert.errors import StartupError, Unavailable
 from tests.program import wait_until
 from tests.servers.postgres import USER, Postgres
 
+PATIENCE_SECONDS = 240.0
 QUERIES = {"add": "insert into t values ($1)", "all": "select k from t order by k"}
+DEADLINE_SECONDS = 60.0
+"""Of a transaction: no test here is about it."""
 SCHEMA = [Migration(1, "t", ("create table t (k text primary key)",))]
 
 
@@ -83,12 +86,14 @@ async def _keys(driver: PostgresDriver) -> list[str]:
 async def test_a_replica_is_read_and_not_written(pair: Pair) -> None:
     replica = parse_postgres_uri(pair.replica.url())
     with pytest.raises(StartupError, match="read-only replica; name the primary"):
-        async with open_postgres(replica, QUERIES, SCHEMA):
+        async with open_postgres(replica, QUERIES, SCHEMA, deadline_seconds=DEADLINE_SECONDS):
             pass
-    async with open_postgres(parse_postgres_uri(pair.primary.url()), QUERIES, SCHEMA) as driver:
+    async with open_postgres(
+        parse_postgres_uri(pair.primary.url()), QUERIES, SCHEMA, deadline_seconds=DEADLINE_SECONDS
+    ) as driver:
         await _add(driver, "a")
     pair.wait_for("a")
-    async with open_postgres(replica, QUERIES, SCHEMA) as driver:
+    async with open_postgres(replica, QUERIES, SCHEMA, deadline_seconds=DEADLINE_SECONDS) as driver:
         assert await _keys(driver) == ["a"]
         with pytest.raises(Unavailable, match="read-only replica"):
             await _add(driver, "b")
@@ -97,7 +102,9 @@ async def test_a_replica_is_read_and_not_written(pair: Pair) -> None:
 async def test_the_promoted_replica_is_found_and_is_not_asked_about_what_it_never_saw(
     pair: Pair,
 ) -> None:
-    async with open_postgres(parse_postgres_uri(pair.url), QUERIES, SCHEMA) as driver:
+    async with open_postgres(
+        parse_postgres_uri(pair.url), QUERIES, SCHEMA, deadline_seconds=DEADLINE_SECONDS
+    ) as driver:
         await _add(driver, "before")
         pair.wait_for("before")
 
@@ -110,7 +117,7 @@ async def test_the_promoted_replica_is_found_and_is_not_asked_about_what_it_neve
         with pytest.raises(Unavailable, match="not known whether"):
             await driver.write(body)
         await driver.settle()
-        with trio.fail_after(60):
+        with trio.fail_after(PATIENCE_SECONDS):
             while True:
                 try:
                     await _add(driver, "after")
