@@ -13,7 +13,13 @@ from tests.program import Person, Program, run_program
 @pytest.fixture(scope="session")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     folder: Path = tmp_path_factory.mktemp("service")
-    with run_program(folder) as program:
+    environment = {
+        # Two jobs at once, on whatever machine: tests count on one that has to wait.
+        "MEDIACONVERT_WORKERS__SLOTS": "2",
+        # A machine that pauses for longer than the usual 15 s would add a line to histories.
+        "MEDIACONVERT_WORKERS__LEASE_SECONDS": "600",
+    }
+    with run_program(folder, environment=environment) as program:
         yield program
 
 

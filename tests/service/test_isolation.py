@@ -122,5 +122,5 @@ def test_a_revoked_key_is_refused_and_its_objects_stay(person: Person) -> None:
         person.read("k")
     assert caught.value.response["Error"]["Code"] == "InvalidAccessKeyId"
     person.keys = second
-    person.s3 = person.connect_s3(person.url)
+    person.move_to(person.url)  # with the other key
     assert person.read("k") == b"kept"

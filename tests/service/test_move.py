@@ -9,7 +9,9 @@ import secrets
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +21,7 @@ import yaml
 from tests.program import PHOTO, ROOT, Json, Person, clean_environment, run_program, wait_until
 from tests.servers.clickhouse import ClickHouse
 from tests.servers.postgres import Postgres
-from tests.servers.proxy import open_proxy
+from tests.servers.proxy import Proxy, open_proxy
 from tests.servers.seaweedfs import ACCESS_KEY, SECRET_KEY, SeaweedFS
 
 MASTER_KEY = base64.b64encode(bytes(range(32))).decode()
@@ -48,7 +50,7 @@ class Places:
             env=clean_environment(PYTHONPATH=str(ROOT), **(KEYS | environment)),
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=600,
         )
 
 
@@ -150,8 +152,25 @@ def test_a_moved_installation_is_the_same_for_its_users_and_the_source_is_untouc
         assert person.read("after the move") == b"new"
 
 
+class TiredStore(Proxy):
+    """Falls silent once so many bytes have gone to the store, until it is opened."""
+
+    def __init__(self, target_port: int, *, after_bytes: int) -> None:
+        self._left_bytes = after_bytes
+        self.is_tired = threading.Event()
+        super().__init__(target_port)
+
+    def _pass(self, piece: bytes, *, is_answer: bool) -> None:
+        with self._changed:
+            if self._left_bytes > 0 and not is_answer:
+                self._left_bytes -= len(piece)
+                if self._left_bytes <= 0:
+                    self.silence()
+                    self.is_tired.set()
+
+
 def test_an_interrupted_move_goes_on_and_until_then_nothing_starts_on_the_target(
-    places: Places,
+    places: Places, seaweedfs: SeaweedFS
 ) -> None:
     with run_program(places.source, environment=KEYS) as old:
         person = Person(old.url)
@@ -159,23 +178,42 @@ def test_an_interrupted_move_goes_on_and_until_then_nothing_starts_on_the_target
             person.upload(f"{number}", os.urandom(200_000))
         before = _listing(person)
     journals = places.target / "data" / "move"
-    first = subprocess.Popen(
-        places.command(),
-        cwd=places.target,
-        env=clean_environment(PYTHONPATH=str(ROOT), **KEYS),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        wait_until(
-            lambda: any(path.stat().st_size > 5 * 33 for path in journals.glob("*.journal")),
-            "some blobs have been copied",
+    # Half of them: whoever is late, the move does not get any further before it is killed.
+    with closing(TiredStore(seaweedfs.port, after_bytes=30 * 200_000)) as proxy:
+        direct = places.config.read_text()
+        through = f"http://127.0.0.1:{proxy.port}"
+        places.config.write_text(direct.replace(seaweedfs.endpoint, through))
+        first = subprocess.Popen(
+            places.command(),
+            cwd=places.target,
+            env=clean_environment(PYTHONPATH=str(ROOT), **KEYS),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
-    finally:
-        first.send_signal(signal.SIGKILL)
-        first.wait()
-    copied = sum(len(path.read_text().split()) for path in journals.glob("*.journal"))
-    assert 5 < copied < 60
+        try:
+            wait_until(proxy.is_tired.is_set, "the store has fallen silent")
+            wait_until(
+                lambda: any(path.stat().st_size > 5 * 33 for path in journals.glob("*.journal")),
+                "some blobs have been copied",
+            )
+        finally:
+            first.send_signal(signal.SIGKILL)
+            first.wait()
+        copied = sum(len(path.read_text().split()) for path in journals.glob("*.journal"))
+        assert 5 < copied < 60
+        proxy.open()
+        refused = _refused_start(places)
+        assert "mediaconvert move" in refused and "Traceback" not in refused
+        done = places.move()
+        assert done.returncode == 0, done.stderr
+        assert f"{60 - copied} blobs" in done.stdout
+        with run_program(places.target, "--config", str(places.config), environment=KEYS) as new:
+            person.move_to(new.url)
+            assert _listing(person) == before
+
+
+def _refused_start(places: Places) -> str:
+    """What a start on the target says that comes to nothing."""
     refused = subprocess.run(
         [
             *(sys.executable, "-m", "mediaconvert.cli.main", "serve", "--port", "0"),
@@ -185,16 +223,10 @@ def test_an_interrupted_move_goes_on_and_until_then_nothing_starts_on_the_target
         env=clean_environment(PYTHONPATH=str(ROOT), **KEYS),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
     )
     assert refused.returncode == 1
-    assert "mediaconvert move" in refused.stderr and "Traceback" not in refused.stderr
-    done = places.move()
-    assert done.returncode == 0, done.stderr
-    assert f"{60 - copied} blobs" in done.stdout
-    with run_program(places.target, "--config", str(places.config), environment=KEYS) as new:
-        person.move_to(new.url)
-        assert _listing(person) == before
+    return refused.stderr
 
 
 def test_a_source_that_went_on_working_after_an_interrupted_move_is_moved_as_it_is_now(
