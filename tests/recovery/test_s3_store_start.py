@@ -28,7 +28,7 @@ MIB = 1 << 20
 
 
 async def refusal(endpoint: str, **settings: object) -> str:
-    with trio.fail_after(60), pytest.raises(StartupError) as caught:
+    with trio.fail_after(240), pytest.raises(StartupError) as caught:
         async with s3_blobs(endpoint, **settings):
             raise AssertionError("the block must not run")
     assert weed.SECRET_KEY not in str(caught.value)

@@ -27,6 +27,8 @@ class Proxy:
         self._target = ("127.0.0.1", target_port)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
+        self.refused = 0
+        """Connections, since it was made."""
         self._mode = _Mode.OPEN
         self._changed = threading.Condition()
         self._sockets: set[socket.socket] = set()
@@ -100,6 +102,7 @@ class Proxy:
                     self._sockets.add(client)
             if is_refused:
                 client.close()
+                self.refused += 1
                 continue
             thread = threading.Thread(target=self._serve, args=(client,), daemon=True)
             self._threads.append(thread)
