@@ -75,7 +75,7 @@ async def test_flushers_killed_and_stopped_at_random_lose_nothing_and_double_not
     with databases.database(catalog_template) as url, clickhouse.database() as name:
         dsn = clickhouse.dsn(name) if kind == "clickhouse" else ""
         with flushers(3, url, dsn) as running:
-            async with open_postgres_driver(url) as driver:
+            async with open_postgres_driver(url, deadline_seconds=60.0) as driver:
                 work = await begin(sql_catalog(driver))
                 for _ in range(ROUNDS):
                     async with trio.open_nursery() as nursery:
