@@ -152,11 +152,11 @@ def test_the_s3_service_lets_in_who_has_its_keys_and_nobody_else(store: Store) -
     assert [bucket.name for bucket in node.list_buckets()] == ["media"]
     with pytest.raises(minio.error.S3Error, match="SignatureDoesNotMatch"):
         store.client("wrong").list_buckets()
-    anonymous = httpx.get(f"http://127.0.0.1:{store.port}/media")
+    anonymous = httpx.get(f"http://127.0.0.1:{store.port}/media", timeout=60)
     assert anonymous.status_code == 403
 
 
 def test_the_console_asks_for_its_password(store: Store) -> None:
     url = f"http://127.0.0.1:{store.console_port}/"
-    answer = httpx.get(url, follow_redirects=True)
+    answer = httpx.get(url, follow_redirects=True, timeout=60)
     assert answer.url.path == "/login"
