@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.program import FILM, PHOTO, Person, run_program, wait_until
+from tests.program import FILM, PHOTO, WAIT_SECONDS, Person, run_program, wait_until
 from tests.service.media import SLOW_PIPELINE, large_file, long_film
 
 
@@ -84,6 +84,7 @@ def test_every_acknowledged_upload_survives_a_kill_among_commits(tmp_path: Path,
                 try:
                     client.put_object(Bucket=person.bucket, Key=key, Body=body)
                 except Exception:
+                    client.close()
                     return
                 acknowledged[key] = body
                 if len(acknowledged) >= stop_after:
@@ -92,7 +93,7 @@ def test_every_acknowledged_upload_survives_a_kill_among_commits(tmp_path: Path,
         threads = [threading.Thread(target=upload, args=(n,)) for n in range(4)]
         for thread in threads:
             thread.start()
-        assert enough.wait(120)
+        assert enough.wait(WAIT_SECONDS)
         first.kill()
         for thread in threads:
             thread.join()

@@ -21,30 +21,56 @@ QUICKLY = {"MEDIACONVERT_WORKERS__RETRY_BASE_SECONDS": "0.1"}
 
 
 def starter(program: Program) -> int:
-    """The one child that the service has by itself."""
-    children = Path(f"/proc/{program.process.pid}/task")
-    found = [int(p) for t in children.iterdir() for p in (t / "children").read_text().split()]
-    (pid,) = found
+    """The one child that stays with the service; what it starts are not the service's own."""
+    (pid,) = [pid for pid in _image_servers_and_starter(program) if _is_own_child(program, pid)]
     return pid
 
 
 def image_servers(program: Program) -> list[int]:
     """The server, and the commands that it has forked."""
+    found = _image_servers_and_starter(program)
+    return [pid for pid in found if not _is_own_child(program, pid)]
+
+
+def _image_servers_and_starter(program: Program) -> list[int]:
+    """The starter is forked into the server, and has its command line."""
+    return [pid for pid in program.children() if "image_server" in command_line(pid)]
+
+
+def _is_own_child(program: Program, pid: int) -> bool:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return False
+    return int(fields[1]) == program.process.pid
+
+
+def encoders(program: Program) -> list[int]:
+    """ffmpegs themselves, not the sandbox around them."""
     return [
         pid
         for pid in program.children()
-        if "image_server" in command_line(pid) and pid != starter(program)
+        if "-progress" in (line := command_line(pid)) and "bwrap" not in line.partition(" ")[0]
     ]
 
 
+def kill_encoders(program: Program) -> bool:
+    """Whether there was one."""
+    found = encoders(program)
+    for pid in found:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return bool(found)
+
+
 def test_a_killed_starter_is_replaced_and_its_jobs_run_again(tmp_path: Path) -> None:
-    film = long_film(tmp_path, seconds=8)
+    film = long_film(tmp_path, seconds=20)
     with run_program(tmp_path, environment=QUICKLY) as program:
         person = Person(program.url)
         person.save_pipeline("video-complete")
         job_id = person.upload("film.mp4", film, "video-complete")
         assert job_id is not None
-        person.wait_for_job(job_id, lambda job: job["progress"] > 2)
+        wait_until(lambda: bool(encoders(program)), "its ffmpeg runs")
         tools = program.children()
         os.kill(starter(program), signal.SIGKILL)
         wait_until(lambda: not any(map(command_line, tools)), "its children die with it")
@@ -70,25 +96,20 @@ def test_an_image_server_that_is_killed_ten_times_comes_back(tmp_path: Path) -> 
             # Whoever was under way three times is taken for what kills it.
             killers = ("tool_crashed", "bad_output")
             assert job["status"] == "completed" or job["error_code"] in killers, job
-            assert job["status"] == "completed" or job["attempt"] == 3, job
+            assert job["status"] == "completed" or job["attempt"] >= 3, job
         last = person.upload("last.jpg", PHOTO, "image-resize")
         assert last is not None
         assert person.wait_for_job(last)["status"] == "completed"
 
 
 def test_a_killed_ffmpeg_costs_an_attempt(tmp_path: Path) -> None:
-    film = long_film(tmp_path, seconds=8)
+    film = long_film(tmp_path, seconds=20)
     with run_program(tmp_path, environment=QUICKLY) as program:
         person = Person(program.url)
         person.save_pipeline("video-complete")
         job_id = person.upload("film.mp4", film, "video-complete")
         assert job_id is not None
-        person.wait_for_job(job_id, lambda job: job["progress"] > 2)
-        for pid in program.children():
-            line = command_line(pid)
-            if "-i input" in line and "bwrap" not in line.partition(" ")[0]:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: kill_encoders(program), "its ffmpeg is killed")
         job = person.wait_for_job(job_id)
         assert (job["status"], job["attempt"]) == ("completed", 2)
 
