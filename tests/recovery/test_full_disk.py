@@ -15,6 +15,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.program import PHOTO, Person, Program, run_program, wait_until
+from tests.service.media import SLOW_PIPELINE, long_film
 
 _ON_OWN_DISK = 'mount -t tmpfs -o size="$1" tmpfs "$2" && shift 2 && exec "$@"'
 
@@ -50,8 +51,9 @@ def test_a_full_disk_refuses_uploads_and_takes_them_again_when_there_is_room(
         person = Person(program.url)
         person.save_pipeline("image-resize")
         person.upload("kept.bin", b"kept" * 1000)
-        filler = fill(data)
         for number in range(20):
+            # Each time anew: whatever the service had to tidy up made room.
+            filler = fill(data)
             with pytest.raises(ClientError) as refused:
                 person.upload(f"{number}.bin", b"x" * 100_000)
             assert refused.value.response["Error"]["Code"] == "InsufficientStorage"
@@ -64,16 +66,24 @@ def test_a_full_disk_refuses_uploads_and_takes_them_again_when_there_is_room(
 
 
 def test_a_disk_that_fills_up_while_jobs_wait_delays_them_and_no_more(tmp_path: Path) -> None:
-    settings = {"MEDIACONVERT_WORKERS__RETRY_BASE_SECONDS": "0.2"}
-    with on_own_disk(tmp_path, "96m", **settings) as (program, data):
+    settings = {
+        "MEDIACONVERT_WORKERS__RETRY_BASE_SECONDS": "0.2",
+        "MEDIACONVERT_WORKERS__SLOTS": "2",
+    }
+    film = long_film(tmp_path, seconds=60)
+    with on_own_disk(tmp_path, "128m", **settings) as (program, data):
         person = Person(program.url)
         person.save_pipeline("image-resize")
+        person.save_pipeline("slow", SLOW_PIPELINE)
+        # At work whatever becomes of the others before the disk is full.
+        long = person.upload("long.mp4", film, "slow")
         jobs = [person.upload(f"{n}.jpg", PHOTO, "image-resize") for n in range(12)]
         filler = fill(data)
         wait_until(
             lambda: any("full" in str(line) for line in program.log), "somebody notices the disk"
         )
         filler.unlink()
+        person.post(f"/api/jobs/{long}/cancel", 200)
         for job_id in jobs:
             assert job_id is not None
             job = person.wait_for_job(job_id)
