@@ -10,9 +10,8 @@ import pytest
 import trio
 
 from mediaconvert.backends.notices.memory import MemoryNotices
-from mediaconvert.backends.notices.redis import open_redis_notices
-from mediaconvert.backends.notices.redis_address import parse_address
 from mediaconvert.ports.notices import Notice, Notices, Topic
+from tests.conformance.channels import open_well_notices, until_well
 
 
 @asynccontextmanager
@@ -22,8 +21,8 @@ async def _memory(request: pytest.FixtureRequest) -> AsyncIterator[Notices]:
 
 @asynccontextmanager
 async def _redis(request: pytest.FixtureRequest) -> AsyncIterator[Notices]:
-    address = parse_address(request.getfixturevalue("redis_address"))
-    async with open_redis_notices(address, secrets.token_hex(8)) as notices:
+    address: str = request.getfixturevalue("redis_address")
+    async with open_well_notices(address, secrets.token_hex(8)) as notices:
         yield notices
 
 
@@ -108,7 +107,7 @@ async def test_a_slow_subscriber_blocks_nobody_and_loses_the_oldest(notices: Not
 
 async def test_publishing_without_subscribers_is_no_error(notices: Notices) -> None:
     await notices.publish(Notice(Topic.USER_CHANGED))
-    await notices.check()
+    await until_well(notices)
 
 
 async def test_a_notice_is_published_although_its_publisher_is_cancelled(

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 import redis
 import trio
 
-from mediaconvert.backends.notices.redis import RedisNotices, open_redis_notices
-from mediaconvert.backends.notices.redis_address import parse_address
 from mediaconvert.ports.notices import Notice, Topic
+from tests.conformance.channels import open_well_notices, until_well
 
 
 @pytest.fixture
@@ -21,17 +18,10 @@ def installation() -> str:
     return secrets.token_hex(8)
 
 
-@asynccontextmanager
-async def _process(address: str, installation: str) -> AsyncIterator[RedisNotices]:
-    async with open_redis_notices(parse_address(address), installation) as notices:
-        await notices.check()
-        yield notices
-
-
 async def test_a_notice_reaches_the_other_process(redis_address: str, installation: str) -> None:
     async with (
-        _process(redis_address, installation) as one,
-        _process(redis_address, installation) as other,
+        open_well_notices(redis_address, installation) as one,
+        open_well_notices(redis_address, installation) as other,
         other.subscribe(Topic.CREDENTIAL_REVOKED) as subscription,
     ):
         await one.publish(Notice(Topic.CREDENTIAL_REVOKED, "AKÉXAMPLE"))
@@ -42,9 +32,9 @@ async def test_notices_of_each_publisher_arrive_in_order(
     redis_address: str, installation: str
 ) -> None:
     async with (
-        _process(redis_address, installation) as one,
-        _process(redis_address, installation) as two,
-        _process(redis_address, installation) as listener,
+        open_well_notices(redis_address, installation) as one,
+        open_well_notices(redis_address, installation) as two,
+        open_well_notices(redis_address, installation) as listener,
         listener.subscribe(Topic.JOB_READY) as subscription,
     ):
         for n in range(2000):
@@ -60,8 +50,8 @@ async def test_the_publisher_itself_hears_each_notice_once(
     redis_address: str, installation: str
 ) -> None:
     async with (
-        _process(redis_address, installation) as one,
-        _process(redis_address, installation) as other,
+        open_well_notices(redis_address, installation) as one,
+        open_well_notices(redis_address, installation) as other,
         one.subscribe(Topic.JOB_READY, Topic.USER_CHANGED) as own,
         other.subscribe(Topic.JOB_READY) as there,
     ):
@@ -79,10 +69,10 @@ async def test_another_installation_on_the_same_server_hears_nothing(
     redis_address: str, installation: str
 ) -> None:
     async with (
-        _process(redis_address, installation) as one,
-        _process(redis_address, installation) as peer,
-        _process(redis_address, secrets.token_hex(8)) as stranger,
-        _process(redis_address, installation + "0") as namesake,
+        open_well_notices(redis_address, installation) as one,
+        open_well_notices(redis_address, installation) as peer,
+        open_well_notices(redis_address, secrets.token_hex(8)) as stranger,
+        open_well_notices(redis_address, installation + "0") as namesake,
         stranger.subscribe(*Topic) as strange,
         namesake.subscribe(*Topic) as similar,
         peer.subscribe(*Topic) as heard,
@@ -116,24 +106,24 @@ async def test_what_is_no_notice_of_ours_is_nothing(
     redis_address: str, installation: str, foreign: bytes
 ) -> None:
     async with (
-        _process(redis_address, installation) as one,
-        _process(redis_address, installation) as other,
+        open_well_notices(redis_address, installation) as one,
+        open_well_notices(redis_address, installation) as other,
         other.subscribe(*Topic) as subscription,
     ):
         await trio.to_thread.run_sync(_publish, redis_address, installation, foreign)
         await one.publish(Notice(Topic.JOB_READY, "ours"))
         assert (await subscription.receive()).value == "ours"
-        assert (await other.check()) == (await one.check())
+        assert await until_well(other) == await until_well(one)
 
 
 async def test_what_was_published_last_leaves_before_the_process_ends(
     redis_address: str, installation: str
 ) -> None:
     async with (
-        _process(redis_address, installation) as listener,
+        open_well_notices(redis_address, installation) as listener,
         listener.subscribe(Topic.JOB_READY) as subscription,
     ):
-        async with _process(redis_address, installation) as leaving:
+        async with open_well_notices(redis_address, installation) as leaving:
             for n in range(1500):
                 await leaving.publish(Notice(Topic.JOB_READY, str(n)))
         assert [(await subscription.receive()).value for _ in range(1500)] == [

@@ -12,10 +12,12 @@ import pytest
 import trio
 import trustme
 
-from mediaconvert.backends.notices.redis import RedisNotices, open_redis_notices
+from mediaconvert.backends.notices.redis import open_redis_notices
 from mediaconvert.backends.notices.redis_address import parse_address
 from mediaconvert.errors import Unavailable
 from mediaconvert.ports.notices import Notice, Topic
+from tests.conformance.channels import open_well_notices, until_well
+from tests.recovery.worker_rig import until
 from tests.servers.redis import Redis
 
 
@@ -23,20 +25,14 @@ async def _carries(url: str) -> str:
     """What `check` answers after a notice went from one process to another."""
     installation = secrets.token_hex(8)
     async with (
-        _process(url, installation) as one,
-        _process(url, installation) as other,
+        open_well_notices(url, installation) as one,
+        open_well_notices(url, installation) as other,
         other.subscribe(Topic.JOB_READY) as subscription,
     ):
         await one.publish(Notice(Topic.JOB_READY, "7"))
         with trio.fail_after(60):
             assert (await subscription.receive()).value == "7"
-        return await one.check()
-
-
-@asynccontextmanager
-async def _process(url: str, installation: str) -> AsyncIterator[RedisNotices]:
-    async with open_redis_notices(parse_address(url), installation) as notices:
-        yield notices
+        return await until_well(one)
 
 
 async def test_a_unix_socket_and_a_login(servers_folder: Path) -> None:
@@ -92,10 +88,17 @@ async def test_tls_with_a_wrong_certificate_is_refused(
     trusted = f"?ssl_ca_certs={authority_file}" if certificate != "localhost" else ""
     async with (
         _tls_in_front(redis_server.port, authority, certificate) as port,
-        _process(f"rediss://localhost:{port}{trusted}", "films") as notices,
+        open_redis_notices(
+            parse_address(f"rediss://localhost:{port}{trusted}"), "films"
+        ) as notices,
     ):
-        with pytest.raises(Unavailable, match="certificate verify failed"):
-            await notices.check()
+
+        async def is_distrusted() -> bool:
+            with pytest.raises(Unavailable) as refusal:
+                await notices.check()
+            return "certificate verify failed" in str(refusal.value)
+
+        await until(is_distrusted)
 
 
 @asynccontextmanager

@@ -15,6 +15,7 @@ import secrets
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
@@ -40,22 +41,31 @@ T = TypeVar("T")
 PROBE_SECONDS = 1.0
 BATCH = 500
 """Notices sent in one trip: at ~150 bytes each 75 kB."""
-STEP_DEADLINE_SECONDS = 5.0
-"""For one call into the client, which bounds everything but the resolution of names."""
 FIRST_BACKOFF_SECONDS = 0.2
 MAX_BACKOFF_SECONDS = 2.0
 START_SECONDS = 2.0
 """How long the start waits for Redis; afterwards the service runs without."""
-FLUSH_SECONDS = 1.0
 _THREADS = 4
 """One for sending, one for listening, and two that may still be in a step that was given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How long Redis is waited for."""
+
+    step_seconds: float = STEP_SECONDS
+    call_seconds: float = 5.0
+    """For one call into the client, which bounds everything but the resolution of names."""
+    flush_seconds: float = 1.0
+    """At the end."""
 
 
 class RedisNotices:
     """ports.notices.Notices. Made by `open_redis_notices`."""
 
-    def __init__(self, address: RedisAddress, installation: str) -> None:
+    def __init__(self, address: RedisAddress, installation: str, bounds: Bounds) -> None:
         self._address = address
+        self._bounds = bounds
         self._sender = secrets.token_hex(8)
         self._channel = f"mediaconvert:{installation}"
         # Probes on a channel of one's own: a hundred processes do not hear each other's.
@@ -107,7 +117,7 @@ class RedisNotices:
         """One connection after the other, each until it fails."""
         failures = 0
         while True:
-            link = Link(self._address)
+            link = Link(self._address, self._bounds.step_seconds)
             began = trio.current_time()
             try:
                 await use(link)
@@ -117,7 +127,8 @@ class RedisNotices:
             finally:
                 link.close()
             lasted = trio.current_time() - began
-            failures = failures + 1 if lasted < MAX_BACKOFF_SECONDS + STEP_SECONDS else 0
+            is_quick = lasted < MAX_BACKOFF_SECONDS + self._bounds.step_seconds
+            failures = failures + 1 if is_quick else 0
             wait = min(FIRST_BACKOFF_SECONDS * 2.0**failures, MAX_BACKOFF_SECONDS)
             # Not all of an installation at the same moment.
             await trio.sleep(wait * random.uniform(0.5, 1.0))
@@ -188,22 +199,22 @@ class RedisNotices:
 
     async def _step(self, work: Callable[[], T]) -> T:
         """One call into the client, in a thread; given up when its time is over."""
-        with trio.move_on_after(STEP_DEADLINE_SECONDS):
+        with trio.move_on_after(self._bounds.call_seconds):
             return await trio.to_thread.run_sync(
                 work, abandon_on_cancel=True, limiter=self._threads
             )
         raise LinkError(
-            f"Redis at {self._address} did not answer within {STEP_DEADLINE_SECONDS:g} s"
+            f"Redis at {self._address} did not answer within {self._bounds.call_seconds:g} s"
         )
 
 
 @asynccontextmanager
 async def open_redis_notices(
-    address: RedisAddress, installation: str
+    address: RedisAddress, installation: str, bounds: Bounds = Bounds()
 ) -> AsyncIterator[RedisNotices]:
     """Notices among all processes that name the same installation. An absent Redis refuses
     nothing: it is waited for a moment, said in the log, and used when it comes."""
-    notices = RedisNotices(address, installation)
+    notices = RedisNotices(address, installation, bounds)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(notices.run)
         with trio.move_on_after(START_SECONDS):
@@ -212,6 +223,6 @@ async def open_redis_notices(
             yield notices
         finally:
             # The last words of a drain: jobs that were put back.
-            with trio.move_on_after(FLUSH_SECONDS):
+            with trio.move_on_after(bounds.flush_seconds):
                 await notices.flush()
             nursery.cancel_scope.cancel()

@@ -46,9 +46,9 @@ class _Connection(Protocol):
 
 
 class Link:
-    def __init__(self, address: RedisAddress) -> None:
+    def __init__(self, address: RedisAddress, step_seconds: float = STEP_SECONDS) -> None:
         self._address = address
-        self._connection = _connection(address)
+        self._connection = _connection(address, step_seconds)
         self._lock = threading.Lock()
         self._is_closed = False
 
@@ -165,14 +165,14 @@ def is_too_old(name: str) -> bool:
     return (int(parts[0]), int(parts[1])) < OLDEST
 
 
-def _connection(address: RedisAddress) -> _Connection:
+def _connection(address: RedisAddress, step_seconds: float) -> _Connection:
     # Untyped in the library: every option of a connection by name.
     options: dict[str, Any] = {
         "db": address.db,
         "username": address.username,
         "password": address.password,
-        "socket_timeout": STEP_SECONDS,
-        "socket_connect_timeout": STEP_SECONDS,
+        "socket_timeout": step_seconds,
+        "socket_connect_timeout": step_seconds,
         "retry": Retry(NoBackoff(), 0),
         "protocol": 2,
     }
