@@ -23,10 +23,18 @@ from mediaconvert.tools.locate import image_server_command
 from mediaconvert.tools.process import InternalCommand
 from mediaconvert.tools.sandbox import SandboxKind
 from mediaconvert.tools.toolbox import run_in_background
-from tests.process.children import EVERY_SANDBOX, all_ended, descendants, open_launcher
+from tests.process.children import (
+    EVERY_SANDBOX,
+    PATIENCE_SECONDS,
+    all_ended,
+    children_of,
+    descendants,
+    open_launcher,
+    starter_below,
+)
 
 HERE = Path(__file__)
-LIMITS = Limits(memory_bytes=1 << 30, wall_seconds=30)
+LIMITS = Limits(memory_bytes=1 << 30, wall_seconds=PATIENCE_SECONDS)
 
 
 @asynccontextmanager
@@ -72,15 +80,16 @@ async def test_a_cancelled_command_is_dead_and_the_server_goes_on(
 ) -> None:
     async with open_hostile(kind) as images:
         await images.versions()
-        before = descendants(os.getpid())
+        starter = starter_below(os.getpid())
+        before = descendants(starter)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(images.call, call("hang", tmp_path / "0"))
-            with trio.fail_after(20):
+            with trio.fail_after(PATIENCE_SECONDS):
                 while not is_written(tmp_path / "0"):
                     await trio.lowlevel.checkpoint()
-            during = descendants(os.getpid())
+            during = descendants(starter)
             nursery.cancel_scope.cancel()
-        after = descendants(os.getpid())
+        after = descendants(starter)
         assert len(during) >= len(before) + 2
         assert set(after) == set(before)
         for fd in (*before.values(), *during.values(), *after.values()):
@@ -93,7 +102,7 @@ def is_written(path: Path) -> bool:
 
 
 async def failure(images: ImageServer, what: ImageCall) -> JobError:
-    with trio.fail_after(40), pytest.raises(JobError) as caught:
+    with trio.fail_after(2 * PATIENCE_SECONDS), pytest.raises(JobError) as caught:
         await images.call(what)
     return caught.value
 
@@ -127,16 +136,16 @@ async def test_death_of_the_server_fails_its_commands_and_it_comes_back(tmp_path
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(hang)
-            with trio.fail_after(20):
+            with trio.fail_after(PATIENCE_SECONDS):
                 while not is_written(tmp_path / "0"):
                     await trio.lowlevel.checkpoint()
-            below = descendants(os.getpid())
-            # Of the starter's children the first is the server's bubblewrap.
-            os.kill(sorted(below)[1], signal.SIGKILL)
+            starter = starter_below(os.getpid())
+            below = descendants(starter)
+            # The starter's one child is the server's bubblewrap.
+            (bubblewrap,) = children_of(starter)
+            os.kill(bubblewrap, signal.SIGKILL)
         [failed] = failures
         assert isinstance(failed, ToolCrashed)
-        starter = min(below)
-        os.close(below.pop(starter))
         await all_ended(below)
-        with trio.fail_after(20):
+        with trio.fail_after(PATIENCE_SECONDS):
             await images.call(call("lie"))
