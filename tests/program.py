@@ -29,7 +29,6 @@ PHOTO = ROOT / "tests/samples/rocket.jpg"
 PIPELINES = ROOT / "pipelines"
 Json = dict[str, Any]
 
-START_SECONDS = 60
 WAIT_SECONDS = 240
 """A test's own patience: many times what the thing waited for takes."""
 LAST_WORDS = 60
@@ -92,7 +91,7 @@ class Program:
     def wait_for_log(self, message: str, *, is_prefix: bool = False) -> Json:
         """The first line with that message (or that begins with it); fails when the process
         ends without it."""
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + WAIT_SECONDS
         with self._logged:
             while True:
                 for line in self.log:
