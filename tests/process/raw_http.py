@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
+import socket as stdlib_socket
+import struct
+import termios
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,7 +18,7 @@ from mediaconvert.api.server import serve
 from mediaconvert.settings import ServerSettings
 
 # No test waits this long; one that hangs fails with a traceback instead of hanging the suite.
-GUARD_SECONDS = 30
+GUARD_SECONDS = 120
 
 
 @dataclass
@@ -29,6 +33,17 @@ class Answer:
 class RawClient:
     stream: trio.SocketStream
     buffer: bytearray = field(default_factory=bytearray)
+
+    async def settle(self) -> None:
+        """Until the server has read all that was sent, and waits for more. The kernel may take
+        its time even between two ends on one machine."""
+        waiting = bytearray(struct.calcsize("i"))
+        while True:
+            fcntl.ioctl(self.stream.socket.fileno(), termios.TIOCOUTQ, waiting)
+            if not any(waiting):
+                break
+            await trio.lowlevel.checkpoint()
+        await trio.testing.wait_all_tasks_blocked()
 
     async def send(self, *pieces: bytes) -> None:
         for piece in pieces:
@@ -111,6 +126,16 @@ class Served:
     async def connect(self) -> RawClient:
         stream = await trio.open_tcp_stream(*self.address)
         self._clients.append(stream)
+        return RawClient(stream)
+
+    async def connect_and_send(self, data: bytes) -> RawClient:
+        """A client whose bytes are there before the server looks at it: without them it waits
+        only for so long, and the two are tasks of one process that may pause."""
+        connection = stdlib_socket.create_connection(self.address)
+        connection.sendall(data)  # what fits into the kernel's buffer waits for nobody
+        stream = trio.SocketStream(trio.socket.from_stdlib_socket(connection))
+        self._clients.append(stream)
+        await trio.lowlevel.checkpoint()
         return RawClient(stream)
 
     async def close_clients(self) -> None:

@@ -130,7 +130,7 @@ async def test_the_drain_waits_for_what_is_under_way() -> None:
     async with gated(gateway) as server:
         client = await server.connect()
         await client.send(b"PUT /b/k HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nab")
-        await trio.testing.wait_all_tasks_blocked()
+        await client.settle()
         assert gateway.under_way == 1
         gateway.begin_drain()
         with trio.move_on_after(0) as waited:

@@ -137,7 +137,7 @@ async def test_the_handler_is_cancelled_when_its_client_leaves() -> None:
     async with served(app) as server:
         client = await server.connect()
         await client.send(GET)
-        await trio.testing.wait_all_tasks_blocked()
+        await client.settle()
         await client.stream.aclose()
         await cancelled.wait()
     assert finished == [False]
@@ -161,7 +161,7 @@ async def test_the_handler_is_cancelled_in_the_middle_of_a_body() -> None:
     async with served(app) as server:
         client = await server.connect()
         await client.send(put(10) + b"half")
-        await trio.testing.wait_all_tasks_blocked()
+        await client.settle()
         await client.stream.aclose()
         await cancelled.wait()
 

@@ -10,7 +10,15 @@ import trio
 from mediaconvert.api.asgi import Receive, Scope, Send
 from mediaconvert.api.server import serve
 from mediaconvert.settings import ServerSettings
-from tests.process.raw_http import echo, only_http, respond, served, settings, whole_body
+from tests.process.raw_http import (
+    GUARD_SECONDS,
+    echo,
+    only_http,
+    respond,
+    served,
+    settings,
+    whole_body,
+)
 
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 MIB = 1 << 20
@@ -46,7 +54,7 @@ async def test_a_request_under_way_is_finished_and_told_that_the_connection_clos
     async with served(slow) as server:
         client = await server.connect()
         await client.send(b"PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nab")
-        await trio.testing.wait_all_tasks_blocked()
+        await client.settle()
         server.shutdown.set()
         await trio.testing.wait_all_tasks_blocked()
         await client.send(b"cd")
@@ -60,7 +68,7 @@ async def test_a_request_whose_head_was_under_way_is_still_answered() -> None:
     async with served(echo) as server:
         client = await server.connect()
         await client.send(GET[:10])
-        await trio.testing.wait_all_tasks_blocked()
+        await client.settle()
         server.shutdown.set()
         await trio.testing.wait_all_tasks_blocked()
         answer = await client.ask(GET[10:])
@@ -69,9 +77,11 @@ async def test_a_request_whose_head_was_under_way_is_still_answered() -> None:
 
 async def test_a_stalled_reader_and_a_stuck_handler_do_not_outlast_the_deadline() -> None:
     cancelled = trio.Event()
+    begun = {"/": trio.Event(), "/stuck": trio.Event()}
 
     @only_http
     async def stuck(scope: Scope, receive: Receive, send: Send) -> None:
+        begun[scope["path"]].set()
         if scope["path"] == "/stuck":
             try:
                 await trio.sleep_forever()
@@ -82,7 +92,7 @@ async def test_a_stalled_reader_and_a_stuck_handler_do_not_outlast_the_deadline(
             await send({"type": "http.response.body", "body": bytes(MIB), "more_body": True})
 
     shutdown = trio.Event()
-    with trio.fail_after(20):
+    with trio.fail_after(GUARD_SECONDS):
         async with trio.open_nursery() as nursery:
             run = partial(
                 serve,
@@ -94,6 +104,8 @@ async def test_a_stalled_reader_and_a_stuck_handler_do_not_outlast_the_deadline(
             for path in (b"/", b"/stuck"):
                 stream = await trio.open_tcp_stream(*addresses[0])
                 nursery.start_soon(_never_reads, stream, path, cancelled)
+            for each in begun.values():
+                await each.wait()
             await trio.testing.wait_all_tasks_blocked(0.05)
             shutdown.set()
     assert cancelled.is_set()
@@ -106,7 +118,7 @@ async def _never_reads(stream: trio.SocketStream, path: bytes, until: trio.Event
 
 
 async def test_cancelling_the_server_stops_everything() -> None:
-    with trio.fail_after(20):
+    with trio.fail_after(GUARD_SECONDS):
         async with trio.open_nursery() as nursery:
             run = partial(serve, echo, settings=settings(), shutdown=trio.Event())
             addresses = await nursery.start(run)

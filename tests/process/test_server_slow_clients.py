@@ -78,7 +78,8 @@ async def test_a_reader_above_the_minimum_rate_gets_everything() -> None:
             await send({"type": "http.response.body", "body": bytes(MIB), "more_body": True})
         await send({"type": "http.response.body"})
 
-    async with served(large, settings(rate_grace_seconds=1, min_rate_bytes=1024)) as server:
+    # Longer than the pauses of a machine: none of them is the client's.
+    async with served(large, settings(rate_grace_seconds=20, min_rate_bytes=1024)) as server:
         client = await server.connect()
         assert len((await client.ask(GET)).body) == 32 * MIB
 
@@ -87,8 +88,8 @@ async def test_an_idle_connection_is_closed() -> None:
     async with served(echo, settings(idle_seconds=0.1)) as server:
         fresh = await server.connect()
         assert await fresh.is_closed()
-        used = await server.connect()
-        assert (await used.ask(GET)).status == 200
+        used = await server.connect_and_send(GET)
+        assert (await used.answer()).status == 200
         assert await used.is_closed()
 
 
@@ -96,8 +97,8 @@ async def test_a_connection_over_the_limit_gets_a_503_and_the_others_go_on() -> 
     async with served(echo, settings(max_connections=2)) as server:
         first, second = await server.connect(), await server.connect()
         assert (await first.ask(GET)).status == (await second.ask(GET)).status == 200
-        third = await server.connect()
-        answer = await third.ask(GET)
+        third = await server.connect_and_send(GET)
+        answer = await third.answer()
         assert (answer.status, answer.headers["connection"]) == (503, "close")
         assert b"<Code>SlowDown</Code>" in answer.body
         assert await third.is_closed()
@@ -109,8 +110,8 @@ async def test_a_connection_over_the_limit_gets_a_503_and_the_others_go_on() -> 
 async def _first_served(server: Served) -> Answer:
     """The first answer that is no 503: the server may need a moment to see that one left."""
     while True:
-        client: RawClient = await server.connect()
-        answer = await client.ask(GET)
+        client: RawClient = await server.connect_and_send(GET)
+        answer = await client.answer()
         if answer.status != 503:
             return answer
         await client.stream.aclose()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import trio
 
 from mediaconvert.api.asgi import Receive, Scope, Send
-from tests.process.raw_http import never_reads, only_http, respond, served, settings
+from tests.process.raw_http import never_reads, only_http, respond, served
 
 MIB = 1 << 20
 
@@ -79,7 +79,7 @@ async def test_a_slow_handler_slows_its_client_and_fills_no_memory() -> None:
 
     sent = 0
     size = 256 * MIB
-    async with served(slow, settings(rate_grace_seconds=1)) as server:
+    async with served(slow) as server:
         client = await server.connect()
         await client.send(put(size))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import os
 import resource
@@ -26,6 +27,8 @@ from mediaconvert.tools.sandbox import SandboxKind
 @contextmanager
 def one_descriptor_left() -> Iterator[None]:
     """A file can be opened, a pipe to a child cannot."""
+    # What earlier tests left for the collector would be closed meanwhile, and be free then.
+    gc.collect()
     free = os.dup(0)
     os.close(free)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
