@@ -38,6 +38,8 @@ _NO_PROGRAM = frozenset(
 _KILL_SECONDS = 5.0
 """How long clean-up may take before a child that survives SIGKILL (a thread stuck in a device)
 is given up and reported."""
+_PIPE_BYTES = 64 << 10
+"""What a pipe holds; a child that writes on while it is left has no more to say."""
 _RESTART_SECONDS = (0.1, 0.5, 2.0, 5.0)
 _LONG_LIFE_SECONDS = 60.0
 _RESTART_WAIT_SECONDS = 20.0
@@ -324,10 +326,24 @@ def open_pipes(count: int) -> list[tuple[int, int]]:
 
 
 async def read_pipe(fd: int, take: Callable[[bytes], None]) -> None:
-    """Read a pipe to its end, giving each piece to `take`. Closes the descriptor."""
+    """Read a pipe to its end, giving each piece to `take`. Closes the descriptor. Cancelled, it
+    takes what is there already: all of a dead child's words, however late this process is."""
     async with trio.lowlevel.FdStream(fd) as stream:
-        async for data in stream:
-            take(bytes(data))
+        try:
+            async for data in stream:
+                take(bytes(data))
+        except trio.Cancelled:
+            _take_what_is_there(fd, take)
+            raise
+
+
+def _take_what_is_there(fd: int, take: Callable[[bytes], None]) -> None:
+    """Never waits: the stream has made the descriptor so."""
+    left = _PIPE_BYTES
+    with contextlib.suppress(BlockingIOError):
+        while left > 0 and (data := os.read(fd, left)):
+            take(data)
+            left -= len(data)
 
 
 def close_all(fds: Iterable[int]) -> None:

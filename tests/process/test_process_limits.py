@@ -19,6 +19,7 @@ from mediaconvert.errors import (
 from mediaconvert.media import Limits
 from mediaconvert.tools.execution import run_tool
 from mediaconvert.tools.locate import executable
+from mediaconvert.tools.process import read_pipe
 from mediaconvert.tools.sandbox import Confined, SandboxKind
 from mediaconvert.tools.seccomp import Profile
 from tests.process.children import (
@@ -248,3 +249,27 @@ async def test_killing_the_starter_fails_what_runs_and_starts_another() -> None:
             await all_ended(below)
             async with launcher.open(python("pass"), LIMITS) as child:
                 assert (await child.wait()).status == 0
+
+
+async def test_what_a_dead_tool_has_said_is_taken_also_by_a_reader_that_is_late() -> None:
+    """A service that was stopped for longer than it waits for the end of the pipes."""
+    read, write = os.pipe()
+    os.write(write, b"words " * 10_000)
+    os.close(write)
+    said = bytearray()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(read_pipe, read, said.extend)
+        nursery.cancel_scope.cancel()
+    assert said == b"words " * 10_000
+
+
+async def test_a_reader_that_is_cancelled_waits_for_nobody() -> None:
+    read, write = os.pipe()
+    os.write(write, b"words")
+    said = bytearray()
+    with trio.fail_after(PATIENCE_SECONDS):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(read_pipe, read, said.extend)
+            nursery.cancel_scope.cancel()
+    os.close(write)
+    assert said == b"words"
