@@ -36,7 +36,7 @@ Fixtures = pytest.FixtureRequest
 @asynccontextmanager
 async def _sqlite(_request: Fixtures, folder: Path) -> AsyncIterator[Place]:
     path = folder / "analytics.sqlite"
-    async with open_sqlite_analytics(path) as store:
+    async with open_sqlite_analytics(path, deadline_seconds=PATIENCE_SECONDS) as store:
         yield Place(store, SqliteTables(path))
 
 

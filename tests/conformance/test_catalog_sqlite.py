@@ -232,7 +232,9 @@ async def test_a_full_disk_is_said_and_nothing_is_half_done(driver: SqliteDriver
 
 
 async def test_the_clock_is_the_time(tmp_path: Path) -> None:
-    async with open_sqlite_catalog(tmp_path / "c.sqlite") as catalog:
+    async with open_sqlite_catalog(
+        tmp_path / "c.sqlite", deadline_seconds=PATIENCE_SECONDS
+    ) as catalog:
         user = await catalog.users.register("ann@example.org", "")
     with closing(sqlite3.connect(":memory:")) as connection:
         (now,) = connection.execute("select strftime('%s', 'now')").fetchone()
@@ -246,7 +248,7 @@ async def test_the_clock_is_the_time(tmp_path: Path) -> None:
 async def test_a_catalog_is_there_again_when_it_is_opened_again(tmp_path: Path) -> None:
     path = tmp_path / "c.sqlite"
     for expected in ("first", "first"):
-        async with open_sqlite_catalog(path) as catalog:
+        async with open_sqlite_catalog(path, deadline_seconds=PATIENCE_SECONDS) as catalog:
             assert await catalog.housekeeping.meta("x", "first") == expected
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
@@ -282,7 +284,7 @@ async def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         tables = {row[0] for row in connection.execute("select name from sqlite_master")}
         assert "t" in tables and "u" not in tables
-    async with open_sqlite(path, QUERIES, SCHEMA) as driver:
+    async with _opened(path.parent) as driver:
         assert await _count(driver) == 0
 
 
@@ -506,11 +508,11 @@ async def test_what_was_opened_read_only_for_want_of_better_is_opened_again() ->
     with tempfile.TemporaryDirectory(prefix="mediaconvert-sqlite-") as folder:
         path = open_to_server(Path(folder)) / "t.sqlite"
         with bound_by_permissions():
-            async with open_sqlite(path, QUERIES, SCHEMA) as driver:
+            async with _opened(path.parent) as driver:
                 await _add(driver, "a")
         with held_by_another(path) as index, bound_by_permissions():
             allow(index, 0o444)
-            async with open_sqlite(path, QUERIES, SCHEMA) as driver:
+            async with _opened(path.parent) as driver:
                 assert await _count(driver) == 1
                 with pytest.raises(Unavailable, match="readonly"):
                     await _add(driver, "b")

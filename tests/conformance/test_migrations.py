@@ -25,7 +25,7 @@ from mediaconvert.backends.sql.postgres_uri import parse_postgres_uri
 from mediaconvert.backends.sql.sqlite import open_sqlite
 from mediaconvert.errors import StartupError
 from mediaconvert.model import ListQuery
-from tests.conformance.worlds import World, lease, new_object, outcome
+from tests.conformance.worlds import PATIENCE_SECONDS, World, lease, new_object, outcome
 from tests.program import ROOT, clean_environment, run_program
 from tests.servers.postgres import Databases
 
@@ -64,7 +64,8 @@ async def test_a_catalog_of_before_postgresql_goes_on_with_all_that_it_held(
 ) -> None:
     path = tmp_path / "catalog.db"
     first = load_migrations(SQL / "migrations", "sqlite")[:1]
-    async with open_sqlite(path, load_queries(SQL / "queries", "sqlite"), first) as driver:
+    queries = load_queries(SQL / "queries", "sqlite")
+    async with open_sqlite(path, queries, first, deadline_seconds=PATIENCE_SECONDS) as driver:
         world = World(sql_catalog(driver), lambda _: [])
         ref = await world.owner()
         pipeline = await world.pipeline(ref.user_id)
@@ -73,7 +74,7 @@ async def test_a_catalog_of_before_postgresql_goes_on_with_all_that_it_held(
         assert await world.catalog.queue.finish(lease(job), outcome(new_object("result.mp4")))
         waiting = await world.submit(ref, pipeline, "waiting.mp4")
 
-    async with open_sqlite_catalog(path) as catalog:
+    async with open_sqlite_catalog(path, deadline_seconds=PATIENCE_SECONDS) as catalog:
         world = World(catalog, lambda _: [])
         page = await catalog.objects.list(ref, ListQuery())
         assert [item.key for item in page.objects] == ["done.mp4", "result.mp4", "waiting.mp4"]
@@ -91,7 +92,9 @@ async def test_of_nodes_that_start_at_once_one_makes_the_schema_and_all_find_it(
     url: str, databases: Databases
 ) -> None:
     async def start() -> None:
-        async with open_postgres_driver(url, pool_size=2) as driver:
+        async with open_postgres_driver(
+            url, pool_size=2, deadline_seconds=PATIENCE_SECONDS
+        ) as driver:
             await sql_catalog(driver).housekeeping.check()
 
     async with trio.open_nursery() as nursery:

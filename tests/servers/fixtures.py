@@ -17,6 +17,7 @@ import trio
 from mediaconvert.backends.sql.catalog import open_postgres_driver
 from tests.servers.clickhouse import ClickHouse
 from tests.servers.postgres import Databases, GivenPostgres, Postgres
+from tests.servers.process import START_SECONDS
 from tests.servers.redis import Redis
 from tests.servers.seaweedfs import SeaweedFS
 
@@ -54,7 +55,7 @@ def catalog_template(databases: Databases) -> Iterator[str]:
     name = databases.create_database()
 
     async def migrate() -> None:
-        async with open_postgres_driver(databases.url(name)):
+        async with open_postgres_driver(databases.url(name), deadline_seconds=START_SECONDS):
             pass
 
     # Asked for inside of a test's loop, so a loop of its own needs a thread.

@@ -16,14 +16,18 @@ from mediaconvert.backends.sql.sqlite import SqliteDriver, open_sqlite
 
 
 @asynccontextmanager
-async def open_sqlite_analytics(path: Path) -> AsyncIterator[SqlAnalytics]:
+async def open_sqlite_analytics(
+    path: Path, *, deadline_seconds: float = 5.0
+) -> AsyncIterator[SqlAnalytics]:
     """The store in one SQLite file, made where there is none. Raises StartupError."""
-    async with open_analytics_driver(path) as driver:
+    async with open_analytics_driver(path, deadline_seconds=deadline_seconds) as driver:
         yield SqlAnalytics(driver)
 
 
 @asynccontextmanager
-async def open_analytics_driver(path: Path) -> AsyncIterator[SqliteDriver]:
+async def open_analytics_driver(
+    path: Path, *, deadline_seconds: float = 5.0
+) -> AsyncIterator[SqliteDriver]:
     """The file itself, its schema brought up to date, with the queries of moving it as well."""
     here = files("mediaconvert.backends.analytics")
     migrations = load_migrations(here / "migrations", "sqlite")
@@ -32,5 +36,7 @@ async def open_analytics_driver(path: Path) -> AsyncIterator[SqliteDriver]:
         **load_queries(here / "transfer_queries", "sqlite"),
     }
     # Two readers: reports are rare, and each is one statement.
-    async with open_sqlite(path, queries, migrations, readers=2) as driver:
+    async with open_sqlite(
+        path, queries, migrations, readers=2, deadline_seconds=deadline_seconds
+    ) as driver:
         yield driver
