@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.test_leases import SHORT
+from tests.cluster.test_leases import LONG, SHORT
 from tests.cluster.topology import Servers, open_cluster
 from tests.program import PHOTO, wait_until
 
@@ -18,7 +18,7 @@ def test_processes_on_one_data_directory_leave_each_others_files_alone(
     tmp_path: Path, servers: Servers, film: Path
 ) -> None:
     data = tmp_path / "data"
-    with open_cluster(tmp_path, servers, apis=0, workers=0, settings=SHORT) as cluster:
+    with open_cluster(tmp_path, servers, apis=0, workers=0, settings=LONG) as cluster:
         nodes = [cluster.add(role, data_dir=data) for role in ("api", "worker", "worker", "worker")]
         for node in nodes:
             # Made by whoever is first, on an empty directory, all starting at once.
@@ -63,4 +63,4 @@ def test_what_a_killed_worker_left_on_its_machine_is_swept_by_the_next_start(
         assert person.wait_for_job(job_id)["status"] == "completed"
         dead.start()
         wait_until(lambda: not list((data / "work").iterdir()), "the workspace is swept")
-        assert len(list((data / "tools").iterdir())) == 1
+        wait_until(lambda: len(list((data / "tools").iterdir())) == 1, "so are its tools")
