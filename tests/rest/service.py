@@ -15,7 +15,8 @@ import trio
 from mediaconvert.api.rest.app import RestApp, make_rest_app
 from mediaconvert.api.rest.readiness import Readiness, service_checks
 from mediaconvert.api.server import serve
-from mediaconvert.backends.analytics.sqlite import open_sqlite_analytics
+from mediaconvert.backends.analytics.sql import SqlAnalytics
+from mediaconvert.backends.analytics.sqlite import open_analytics_driver
 from mediaconvert.backends.blobs.directory import open_directory_blobs
 from mediaconvert.backends.notices.memory import MemoryNotices
 from mediaconvert.backends.sql.catalog import open_sqlite_catalog
@@ -150,10 +151,12 @@ async def rest_service(folder: Path, **auth: object) -> AsyncIterator[Service]:
     keys = Keys(secrets.token_bytes(32), Vault(secrets.token_bytes(32)))
     async with (
         open_sqlite_catalog(folder / "catalog.sqlite", deadline_seconds=WAIT_SECONDS) as catalog,
-        open_sqlite_analytics(folder / "analytics.sqlite") as analytics,
+        open_analytics_driver(folder / "analytics.sqlite") as analytics_driver,
         open_directory_blobs(folder / "blobs", min_free_bytes=1) as blobs,
         trio.open_nursery() as nursery,
     ):
+        analytics_driver._deadline_seconds = WAIT_SECONDS
+        analytics = SqlAnalytics(analytics_driver)
         metrics = Metrics()
         checks = service_checks(
             catalog=catalog,
