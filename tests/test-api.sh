@@ -50,7 +50,7 @@ same() { # same WHAT WANT GOT
 s3() { "$AWS" --endpoint-url "$ENDPOINT" --region us-east-1 "$@"; }
 
 wait_for() { # wait_for JOB: until it has ended; its status is left in $status
-  for _ in $(seq 600); do
+  for _ in $(seq 1500); do
     status=$(curl -fsS -H "Authorization: Bearer $token" "$ENDPOINT/api/jobs/$1" | field status)
     case $status in pending | processing) sleep 0.2 ;; *) return ;; esac
   done
@@ -59,6 +59,8 @@ wait_for() { # wait_for JOB: until it has ended; its status is left in $status
 
 echo "== health"
 call 200 GET /health
+# A dependency has two seconds for its answer, which a busy machine may miss once.
+for _ in $(seq 50); do curl -fsS -o "$work/body" "$ENDPOINT/ready" 2>/dev/null && break; sleep 0.2; done
 call 200 GET /ready
 call 200 GET /openapi.json
 
@@ -112,7 +114,7 @@ other=$(echo "$body" | field jobs.0.id)
 wait_for "$job"; same "status of job $job" completed "$status"
 wait_for "$other"; same "status of job $other" completed "$status"
 call 200 GET "/api/jobs/$job/history"
-same "last transition" completed "$(echo "$body" | field history.2.to_status)"
+same "last transition" completed "$(echo "$body" | field history.-1.to_status)"
 s3 s3 ls --recursive "s3://$bucket/results/job-$job/" | tee "$work/listing"
 grep -q video.mp4 "$work/listing" && grep -q thumb.jpg "$work/listing" && grep -q manifest.json "$work/listing"
 checks=$((checks + 1))
@@ -136,7 +138,7 @@ s3 s3 rb "s3://$(sed 's/.*: //' "$work/made")" >/dev/null
 checks=$((checks + 1)); echo "ok  buckets are made and removed"
 
 echo "== analytics"
-for _ in $(seq 50); do
+for _ in $(seq 300); do
   call 200 GET '/api/analytics/jobs/stats?days=7'
   [ "$(echo "$body" | field completed_jobs)" = 3 ] && break
   sleep 0.2

@@ -47,7 +47,7 @@ def test_every_block_runs_as_pasted(tmp_path: Path) -> None:
             ),
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=900,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         results = {p.name for p in (tmp_path / "results/job-1").iterdir()}
@@ -72,7 +72,7 @@ def test_the_walk_through_script_passes(tmp_path: Path) -> None:
             ),
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=900,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         assert "checks passed" in done.stdout
@@ -85,7 +85,7 @@ def test_the_demo_makes_its_report(tmp_path: Path) -> None:
         env=clean_environment(PYTHONPATH=str(ROOT)),
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "h264 1280x720" in done.stdout
