@@ -22,8 +22,6 @@ NOBODY = 65534
 START_SECONDS = 240.0
 STOP_SECONDS = 60.0
 """Patience: a machine may be many times slower than one on which both take a second."""
-RUNNING: set[int] = set()
-"""Servers of this test run: children of the tests' process that no test means by its own."""
 
 
 _LOWEST_PORT = 12_000
@@ -154,7 +152,6 @@ class ServerProcess:
                 start_new_session=True,
                 **self._identity,
             )
-        RUNNING.add(self._process.pid)
         try:
             self._wait_until_ready(self._process)
         except BaseException:
@@ -208,7 +205,6 @@ class ServerProcess:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-            RUNNING.discard(process.pid)
             _end_orphans(family[1:])
             for file in self._leaves:
                 file.unlink(missing_ok=True)
