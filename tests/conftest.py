@@ -17,6 +17,7 @@ from tests.servers.fixtures import (
     redis_server,
     seaweedfs,
     servers_folder,
+    valkey_address,
 )
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "redis_server",
     "seaweedfs",
     "servers_folder",
+    "valkey_address",
 ]
 
 # Hypothesis gives an example 200 ms and a test a second to think of one: a machine that pauses

@@ -26,9 +26,17 @@ async def _redis(request: pytest.FixtureRequest) -> AsyncIterator[Notices]:
         yield notices
 
 
+@asynccontextmanager
+async def _valkey(request: pytest.FixtureRequest) -> AsyncIterator[Notices]:
+    address: str = request.getfixturevalue("valkey_address")
+    async with open_well_notices(address, secrets.token_hex(8)) as notices:
+        yield notices
+
+
 KINDS: dict[str, Callable[[pytest.FixtureRequest], AbstractAsyncContextManager[Notices]]] = {
     "memory": _memory,
     "redis": _redis,
+    "valkey": _valkey,
 }
 
 

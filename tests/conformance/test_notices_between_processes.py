@@ -13,28 +13,32 @@ from mediaconvert.ports.notices import Notice, Topic
 from tests.conformance.channels import open_well_notices, until_well
 
 
+@pytest.fixture(params=["redis", "valkey"])
+def address(request: pytest.FixtureRequest) -> str:
+    found: str = request.getfixturevalue(f"{request.param}_address")
+    return found
+
+
 @pytest.fixture
 def installation() -> str:
     return secrets.token_hex(8)
 
 
-async def test_a_notice_reaches_the_other_process(redis_address: str, installation: str) -> None:
+async def test_a_notice_reaches_the_other_process(address: str, installation: str) -> None:
     async with (
-        open_well_notices(redis_address, installation) as one,
-        open_well_notices(redis_address, installation) as other,
+        open_well_notices(address, installation) as one,
+        open_well_notices(address, installation) as other,
         other.subscribe(Topic.CREDENTIAL_REVOKED) as subscription,
     ):
         await one.publish(Notice(Topic.CREDENTIAL_REVOKED, "AKÉXAMPLE"))
         assert await subscription.receive() == Notice(Topic.CREDENTIAL_REVOKED, "AKÉXAMPLE")
 
 
-async def test_notices_of_each_publisher_arrive_in_order(
-    redis_address: str, installation: str
-) -> None:
+async def test_notices_of_each_publisher_arrive_in_order(address: str, installation: str) -> None:
     async with (
-        open_well_notices(redis_address, installation) as one,
-        open_well_notices(redis_address, installation) as two,
-        open_well_notices(redis_address, installation) as listener,
+        open_well_notices(address, installation) as one,
+        open_well_notices(address, installation) as two,
+        open_well_notices(address, installation) as listener,
         listener.subscribe(Topic.JOB_READY) as subscription,
     ):
         for n in range(2000):
@@ -46,12 +50,10 @@ async def test_notices_of_each_publisher_arrive_in_order(
         assert own == [f"{name} {n}" for n in range(2000)]
 
 
-async def test_the_publisher_itself_hears_each_notice_once(
-    redis_address: str, installation: str
-) -> None:
+async def test_the_publisher_itself_hears_each_notice_once(address: str, installation: str) -> None:
     async with (
-        open_well_notices(redis_address, installation) as one,
-        open_well_notices(redis_address, installation) as other,
+        open_well_notices(address, installation) as one,
+        open_well_notices(address, installation) as other,
         one.subscribe(Topic.JOB_READY, Topic.USER_CHANGED) as own,
         other.subscribe(Topic.JOB_READY) as there,
     ):
@@ -66,13 +68,13 @@ async def test_the_publisher_itself_hears_each_notice_once(
 
 
 async def test_another_installation_on_the_same_server_hears_nothing(
-    redis_address: str, installation: str
+    address: str, installation: str
 ) -> None:
     async with (
-        open_well_notices(redis_address, installation) as one,
-        open_well_notices(redis_address, installation) as peer,
-        open_well_notices(redis_address, secrets.token_hex(8)) as stranger,
-        open_well_notices(redis_address, installation + "0") as namesake,
+        open_well_notices(address, installation) as one,
+        open_well_notices(address, installation) as peer,
+        open_well_notices(address, secrets.token_hex(8)) as stranger,
+        open_well_notices(address, installation + "0") as namesake,
         stranger.subscribe(*Topic) as strange,
         namesake.subscribe(*Topic) as similar,
         peer.subscribe(*Topic) as heard,
@@ -103,27 +105,27 @@ async def test_another_installation_on_the_same_server_hears_nothing(
     ],
 )
 async def test_what_is_no_notice_of_ours_is_nothing(
-    redis_address: str, installation: str, foreign: bytes
+    address: str, installation: str, foreign: bytes
 ) -> None:
     async with (
-        open_well_notices(redis_address, installation) as one,
-        open_well_notices(redis_address, installation) as other,
+        open_well_notices(address, installation) as one,
+        open_well_notices(address, installation) as other,
         other.subscribe(*Topic) as subscription,
     ):
-        await trio.to_thread.run_sync(_publish, redis_address, installation, foreign)
+        await trio.to_thread.run_sync(_publish, address, installation, foreign)
         await one.publish(Notice(Topic.JOB_READY, "ours"))
         assert (await subscription.receive()).value == "ours"
         assert await until_well(other) == await until_well(one)
 
 
 async def test_what_was_published_last_leaves_before_the_process_ends(
-    redis_address: str, installation: str
+    address: str, installation: str
 ) -> None:
     async with (
-        open_well_notices(redis_address, installation) as listener,
+        open_well_notices(address, installation) as listener,
         listener.subscribe(Topic.JOB_READY) as subscription,
     ):
-        async with open_well_notices(redis_address, installation) as leaving:
+        async with open_well_notices(address, installation) as leaving:
             for n in range(1500):
                 await leaving.publish(Notice(Topic.JOB_READY, str(n)))
         assert [(await subscription.receive()).value for _ in range(1500)] == [

@@ -18,7 +18,7 @@ from mediaconvert.errors import Unavailable
 from mediaconvert.ports.notices import Notice, Topic
 from tests.conformance.channels import open_well_notices, until_well
 from tests.recovery.worker_rig import until
-from tests.servers.redis import Redis
+from tests.servers.redis import PROGRAMS, Redis
 
 
 async def _carries(url: str) -> str:
@@ -35,28 +35,33 @@ async def _carries(url: str) -> str:
         return await until_well(one)
 
 
-async def test_a_unix_socket_and_a_login(servers_folder: Path) -> None:
+@pytest.mark.parametrize("kind", PROGRAMS)
+async def test_a_unix_socket_and_a_login(servers_folder: Path, kind: str) -> None:
     folder = servers_folder / f"redis-{secrets.token_hex(4)}"
     user = ("--user", "films", "on", ">a/b#c", "resetchannels", "&mediaconvert:*")
     allowed = ("+publish", "+subscribe", "+ping", "+info", "+select")
     server = Redis(
-        folder, "--unixsocket", f"{folder}/redis.sock", "--unixsocketperm", "777", *user, *allowed
+        folder,
+        *("--unixsocket", f"{folder}/redis.sock", "--unixsocketperm", "777", *user, *allowed),
+        kind=kind,
     )
     server.process.start()
     try:
         for url in (f"unix://{folder}/redis.sock", f"redis://films:a%2Fb%23c@{server.address}/3"):
-            assert (await _carries(url)).startswith("Redis 6.2")
+            assert (await _carries(url)).startswith(f"{kind} ")
     finally:
         server.process.stop()
 
 
+@pytest.mark.parametrize("kind", PROGRAMS)
 async def test_a_user_who_may_not_ask_for_the_version_carries_notices(
-    servers_folder: Path,
+    servers_folder: Path, kind: str
 ) -> None:
     server = Redis(
         servers_folder / f"redis-{secrets.token_hex(4)}",
         *("--user", "films", "on", "nopass", "resetchannels", "&mediaconvert:*"),
         *("+publish", "+subscribe", "+ping"),
+        kind=kind,
     )
     server.process.start()
     try:

@@ -85,6 +85,14 @@ def redis_address(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
+def valkey_address(servers_folder: Path) -> Iterator[str]:
+    server = Redis(servers_folder / "valkey", kind="Valkey")
+    server.process.start()
+    yield server.address
+    server.process.stop()
+
+
+@pytest.fixture(scope="session")
 def seaweedfs(servers_folder: Path) -> Iterator[SeaweedFS]:
     server = SeaweedFS(servers_folder / "seaweedfs")
     server.process.start()

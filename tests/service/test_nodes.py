@@ -20,7 +20,7 @@ from botocore.exceptions import ClientError
 
 from tests.program import PHOTO, ROOT, Person, Program, clean_environment, run_program, wait_until
 from tests.servers.postgres import Postgres
-from tests.servers.redis import Redis
+from tests.servers.redis import KIND, Redis
 from tests.service.readiness import queue_says, rows, rows_once, rows_once_ready
 from tests.service.test_redis import EASY_PIPELINE
 
@@ -175,7 +175,7 @@ def test_ready_names_every_dependency_with_its_version(
         "database", "storage", "queue", "analytics", "tools", "sandbox", "disk space",
     ]  # fmt: skip
     assert found["database"]["version"].startswith("PostgreSQL 18.")
-    assert found["queue"]["version"].startswith("Redis 6.2.")
+    assert found["queue"]["version"].startswith(f"{KIND} ")
     assert found["analytics"]["version"].startswith("PostgreSQL 18.")
     assert found["storage"]["version"]
     assert found["disk space"]["detail"].endswith("bytes free")
