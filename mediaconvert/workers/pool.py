@@ -176,6 +176,8 @@ class Pool:
 
     async def _work(self, job: ClaimedJob, asked_at: float) -> None:
         began = trio.current_time()
+        fields = {"job": job.id, "attempt": job.attempt, "worker": self.worker_id}
+        log.info("began a job", extra={"fields": fields})
         try:
             with self._keeper.hold(job, asked_at) as held:
                 ending = await self._runner.run(held)

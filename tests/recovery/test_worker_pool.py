@@ -61,6 +61,21 @@ async def test_a_pool_runs_everything_that_waits_and_what_is_announced(tmp_path:
         assert ended == ["completed"] * 6
 
 
+async def test_the_log_says_when_a_job_begins_and_on_which_worker(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "mediaconvert.workers")
+    async with open_rig(settings_for(tmp_path)) as rig:
+        job_id = await rig.submit(PHOTO.read_bytes(), RESIZE)
+        async with working(rig) as pool:
+            await until(lambda: has_status(rig, job_id, JobStatus.COMPLETED))
+    told = [(each.message, getattr(each, "fields", {})) for each in caplog.records]
+    begun = {"job": job_id, "attempt": 1, "worker": pool.worker_id}
+    ended = {"job": job_id, "attempt": 1, "outputs": 2}
+    of_the_job = [each for each in told if each[1].get("job") == job_id]
+    assert of_the_job == [("began a job", begun), ("completed a job", ended)]
+
+
 async def test_without_any_notice_jobs_are_found_by_polling(tmp_path: Path) -> None:
     async with open_rig(settings_for(tmp_path, poll_seconds=0.05)) as rig, working(rig):
         job_id = await rig.submit(PHOTO.read_bytes(), RESIZE)
