@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -95,9 +96,35 @@ async def test_a_server_that_does_not_answer_is_one_sentence(postgres: Postgres)
     assert "does not answer" in sentence and "hunter2" not in sentence
 
 
-async def test_a_host_that_does_not_exist_is_one_sentence() -> None:
+async def test_a_host_that_does_not_exist_is_said_to_have_an_unknown_name() -> None:
     sentence = await _refusal("postgres://u:hunter2@no-such-host.invalid/d")
-    assert "no-such-host.invalid:5432/d cannot be reached" in sentence
+    # The system's own words stand between: they say whether asking again may help.
+    assert sentence.startswith(
+        "the database no-such-host.invalid:5432/d cannot be reached: the name of its host could "
+        "not be resolved ("
+    )
+    assert sentence.endswith("); correct it in DATABASE_URL")
+    assert "Unknown error" not in sentence
+
+
+@pytest.mark.parametrize("mode", ["disable", "prefer", "require"])
+async def test_a_port_whose_owner_hangs_up_is_one_sentence(mode: str) -> None:
+    async def hang_up(stream: trio.SocketStream) -> None:
+        # What was read is no longer under way: the connection ends without a reset.
+        await stream.receive_some()
+        await stream.aclose()
+
+    async with trio.open_nursery() as nursery:
+        (listener,) = await nursery.start(
+            partial(trio.serve_tcp, hang_up, port=0, host="127.0.0.1")
+        )
+        port = listener.socket.getsockname()[1]
+        sentence = await _refusal(f"postgres://u:hunter2@127.0.0.1:{port}/d?sslmode={mode}")
+        nursery.cancel_scope.cancel()
+    assert sentence == (
+        f"the database 127.0.0.1:{port}/d cannot be reached: it closed the connection; see that "
+        "PostgreSQL is what listens there, or correct DATABASE_URL"
+    )
 
 
 async def test_a_folder_without_a_socket_is_one_sentence(tmp_path: Path) -> None:

@@ -117,6 +117,8 @@ def test_words_of_other_programs_are_understood() -> None:
     [
         ("localhost:5432", "begin with postgres://"),
         ("", "begin with postgres://"),
+        ("postgres://u:hunter2@db..internal/d", "'db..internal' cannot be the name of a host"),
+        (f"postgres://h/d?host={'x' * 64}", f"'{'x' * 64}' cannot be the name of a host"),
         ("mysql://u:hunter2@h/d", "'mysql://' where postgres:// belongs"),
         ("postgres://u:hunter2/x@h/d", "written %2F or %3F"),
         ("postgres://u:hunter2%zz@h/d", "the user or the password holds a '%'"),

@@ -8,6 +8,8 @@ Called by `postgres.py`.
 from __future__ import annotations
 
 import os
+import re
+import socket
 import ssl
 
 import asyncpg
@@ -146,6 +148,13 @@ def _at_start(error: Exception) -> str:
             "does not offer TLS; turn it on in the server, or, where the network is trusted, "
             "write sslmode=disable in DATABASE_URL"
         )
+    if isinstance(error, socket.gaierror):
+        return f"cannot be reached: {reason(error)}; correct it in DATABASE_URL"
+    if _is_hung_up(error):
+        return (
+            f"cannot be reached: {reason(error)}; see that PostgreSQL is what listens there, or "
+            "correct DATABASE_URL"
+        )
     if isinstance(error, TimeoutError):
         return "does not answer; check the host and the port in DATABASE_URL, and the firewall"
     return f"cannot be reached: {reason(error)}; start the server, or correct DATABASE_URL"
@@ -155,6 +164,26 @@ def reason(error: Exception) -> str:
     """Why a connection did not come about, for a log."""
     if isinstance(error, ssl.SSLError):
         return getattr(error, "verify_message", "") or error.reason or "the handshake failed"
+    if isinstance(error, socket.gaierror):
+        # Its number is not the system's.
+        return f"the name of its host could not be resolved ({error.strerror})"
+    if _is_hung_up(error):
+        return "it closed the connection"
     if isinstance(error, OSError) and error.errno:
         return os.strerror(error.errno)
-    return " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, TimeoutError):
+        return "it did not answer in time"
+    words = " ".join(str(error).split())
+    # asyncio's words, where a name has several addresses.
+    if isinstance(error, OSError) and (numbers := re.findall(r"\[Errno (\d+)\]", words)):
+        return ", ".join(dict.fromkeys(os.strerror(int(number)) for number in numbers))
+    return words or type(error).__name__
+
+
+def _is_hung_up(error: Exception) -> bool:
+    """The other side ended the connection, without a word and in good order."""
+    if isinstance(error, asyncpg.ConnectionDoesNotExistError):
+        return True
+    # asyncpg's words, before and during the handshake of TLS.
+    words = ("unexpected connection_lost() call", "connection closed during TLS handshake")
+    return isinstance(error, ConnectionError) and str(error) in words

@@ -94,8 +94,10 @@ async def open_session(address: PostgresAddress, seconds: float, settings: str =
             if settings:
                 await raw.execute(settings)
             await session.learn_history()
-    except BaseException:
+    except BaseException as error:
         session.end()
+        if session.is_expired and isinstance(error, Exception):
+            raise TimeoutError from error
         raise
     return session
 

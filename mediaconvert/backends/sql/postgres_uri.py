@@ -201,7 +201,18 @@ def _places(hosts: str, parameters: Mapping[str, str]) -> tuple[tuple[str, ...],
         names = ["localhost"] * len(ports)
     if len(names) != len(ports):
         raise _wrong(f"it has {len(names)} hosts and {len(ports)} ports; give one port, or as many")
+    for name in names:
+        _check_name(name)
     return tuple(name or "localhost" for name in names), tuple(_port(port) for port in ports)
+
+
+def _check_name(host: str) -> None:
+    """What no resolver can be asked for: a label that is empty, or over 63 octets (RFC 1035)."""
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        if not host.startswith(("/", "@")):
+            raise _wrong(f"'{host}' cannot be the name of a host") from None
 
 
 def _host_and_port(text: str) -> tuple[str, str]:
