@@ -14,15 +14,17 @@ import trio
 import trustme
 
 from mediaconvert.backends.blobs.s3 import S3Blobs
+from mediaconvert.backends.examine import examine
 from mediaconvert.errors import StartupError
 from mediaconvert.model import Segment
+from mediaconvert.settings import Settings
 from tests.servers import rclone
 from tests.servers import seaweedfs as weed
-from tests.servers.process import free_port
+from tests.servers.process import free_port, open_to_server
 from tests.servers.proxy import open_proxy
 from tests.servers.rclone import Rclone
 from tests.servers.seaweedfs import SeaweedFS
-from tests.servers.stores import connect, connections_to, s3_blobs
+from tests.servers.stores import connect, connections_to, s3_blobs, s3_settings
 
 MIB = 1 << 20
 
@@ -66,6 +68,35 @@ async def test_a_wrong_secret_key_is_named_and_not_shown(seaweedfs: SeaweedFS) -
 @pytest.mark.parametrize("name", ["x", "Not A Bucket", "under..dots", "192.168.0.1", "-films"])
 async def test_a_bucket_name_that_cannot_be_is_refused(seaweedfs: SeaweedFS, name: str) -> None:
     assert "is not a valid bucket name" in await refusal(seaweedfs.endpoint, s3_bucket=name)
+
+
+@pytest.mark.parametrize("name", ["media_x", "Media_X"])
+async def test_a_missing_bucket_that_no_store_would_make_by_this_name_is_refused(
+    seaweedfs: SeaweedFS, name: str
+) -> None:
+    sentence = await refusal(seaweedfs.endpoint, s3_bucket=name)
+    assert f"the bucket '{name}' does not exist at {seaweedfs.endpoint}" in sentence
+    assert "3 to 63 lower-case letters, digits and hyphens" in sentence
+    assert "S3_BUCKET" in sentence
+    settings = Settings(storage=s3_settings(seaweedfs.endpoint, s3_bucket=name))
+    (examined,) = await examine(settings)
+    assert (examined.finding, examined.is_well) == (sentence, False)
+
+
+async def test_a_store_that_refuses_the_name_of_the_bucket_is_understood() -> None:
+    class Refusing(_Page):
+        def do_GET(self) -> None:
+            body = b"<Error><Code>InvalidBucketName</Code><Message>No.</Message></Error>"
+            self.send_response(400)
+            self.send_header("Content-Type", "application/xml")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    with answering(Refusing) as address:
+        sentence = await refusal(address, s3_bucket="media_x")
+    assert f"the S3 store at {address} does not accept the bucket name 'media_x'" in sentence
+    assert "3 to 63 lower-case letters, digits and hyphens" in sentence
 
 
 async def test_an_address_where_nobody_answers_is_named() -> None:
@@ -213,6 +244,7 @@ def with_tls(servers_folder: Path) -> Iterator[tuple[Rclone, Path]]:
     authority.cert_pem.write_to_path(folder / "authority.pem")
     (folder / "store.pem").chmod(0o644)
     server = Rclone(folder, certificate=folder / "store.pem")
+    open_to_server(server.data / "Media_X")
     server.process.start()
     yield server, folder / "authority.pem"
     server.process.stop()
@@ -228,6 +260,15 @@ async def test_a_store_with_tls_is_used_when_its_authority_is_known(
     async with s3_blobs(server.endpoint, s3_ca_file=authority, **RCLONE_KEYS) as blobs:
         await goes_through(blobs, b"small")
         await goes_through(blobs, bytes(12 * MIB))
+
+
+async def test_a_bucket_that_was_made_when_names_were_freer_goes_on_working(
+    with_tls: tuple[Rclone, Path],
+) -> None:
+    server, authority = with_tls
+    settings = {"s3_bucket": "Media_X", "s3_ca_file": authority} | RCLONE_KEYS
+    async with s3_blobs(server.endpoint, **settings) as blobs:
+        await goes_through(blobs, b"small")
 
 
 async def test_a_store_whose_certificate_nobody_vouches_for_is_refused(

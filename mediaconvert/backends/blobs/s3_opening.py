@@ -42,6 +42,10 @@ ABORT_DAYS = 7
 SDK has no call that finds them. A bucket of somebody else's making needs the same rule."""
 
 CA_SETTING = "storage.s3_ca_file"
+NAME_RULE = (
+    "it takes 3 to 63 lower-case letters, digits and hyphens, and begins and ends with a letter "
+    "or a digit"
+)
 _TRIAL_BYTES = b"mediaconvert"
 _ELSEWHERE = frozenset(
     {
@@ -116,13 +120,13 @@ def _check_name(store: Store) -> None:
         check_bucket_name(store.bucket, s3_check=store.endpoint.is_aws)
     except ValueError as error:
         raise StartupError(
-            f"S3_BUCKET '{store.bucket}' is not a valid bucket name: it takes 3 to 63 lower-case "
-            "letters, digits and hyphens, and begins and ends with a letter or a digit"
+            f"S3_BUCKET '{store.bucket}' is not a valid bucket name: {NAME_RULE}"
         ) from error
 
 
 def _has_bucket(store: Store) -> bool:
-    """By a listing: unlike a HEAD it is answered with a code when it is refused."""
+    """By a listing: unlike a HEAD it is answered with a code when it is refused. A bucket that
+    is there may have a name of former days; raises StartupError where no new one can have it."""
     try:
         listing = store.client.list_objects(
             store.bucket, prefix=f"{store.prefix}{TRIAL}", recursive=True
@@ -131,8 +135,19 @@ def _has_bucket(store: Store) -> bool:
     except S3Error as error:
         if error.code != "NoSuchBucket":
             raise
+        _check_new_name(store)
         return False
     return True
+
+
+def _check_new_name(store: Store) -> None:
+    try:
+        check_bucket_name(store.bucket, strict=True, s3_check=store.endpoint.is_aws)
+    except ValueError as error:
+        raise StartupError(
+            f"the bucket '{store.bucket}' does not exist at {store.endpoint} and cannot be made: "
+            f"this is no name for a new bucket, for {NAME_RULE}; mend S3_BUCKET"
+        ) from error
 
 
 def _create_bucket(store: Store) -> None:
@@ -160,31 +175,16 @@ def _create_bucket(store: Store) -> None:
 
 
 def _sentence(store: Store, error: BaseException, *, doing: str = "list") -> str:
-    bucket, place = f"bucket '{store.bucket}'", f"the S3 store at {store.endpoint}"
-    code = code_of(error)
+    place, code = f"the S3 store at {store.endpoint}", code_of(error)
     if code in _ELSEWHERE:
         assert isinstance(error, S3Error)
         region = error.response.headers.get("x-amz-bucket-region") or "its region"
         return (
-            f"the {bucket} at {store.endpoint} is not in region '{store.region}'; set S3_REGION "
-            f"to {region}"
+            f"the bucket '{store.bucket}' at {store.endpoint} is not in region '{store.region}'; "
+            f"set S3_REGION to {region}"
         )
-    if code in CLOCK_CODES:
-        return CLOCK_SENTENCE
-    sentences = {
-        "InvalidAccessKeyId": f"{place} does not know the access key; check S3_ACCESS_KEY",
-        "SignatureDoesNotMatch": f"{place} does not accept the secret key; check S3_SECRET_KEY",
-        "BucketAlreadyExists": (
-            f"the {bucket} at {store.endpoint} belongs to somebody else; choose another S3_BUCKET"
-        ),
-        "AccessDenied": (
-            f"{place} does not let the access key {doing} in the {bucket}, or it belongs to "
-            "somebody else; the key needs what config/s3-policy.json grants"
-        ),
-        "InvalidBucketName": f"{place} does not accept the bucket name '{store.bucket}'",
-    }
     if code:
-        return sentences.get(code) or f"{place} cannot be used: it answers {code}"
+        return _told(store, code, doing)
     if is_distrust(error):
         return f"{place} cannot be used: {reason(error)}; name its authority's file in {CA_SETTING}"
     if isinstance(error, HTTPError):
@@ -203,3 +203,25 @@ def _sentence(store: Store, error: BaseException, *, doing: str = "list") -> str
             "https)"
         )
     return f"{place} cannot be used: {refusal('looking for its bucket', error)}"
+
+
+def _told(store: Store, code: str, doing: str) -> str:
+    """Of what the store itself has said."""
+    bucket, place = f"bucket '{store.bucket}'", f"the S3 store at {store.endpoint}"
+    if code in CLOCK_CODES:
+        return CLOCK_SENTENCE
+    sentences = {
+        "InvalidAccessKeyId": f"{place} does not know the access key; check S3_ACCESS_KEY",
+        "SignatureDoesNotMatch": f"{place} does not accept the secret key; check S3_SECRET_KEY",
+        "BucketAlreadyExists": (
+            f"the {bucket} at {store.endpoint} belongs to somebody else; choose another S3_BUCKET"
+        ),
+        "AccessDenied": (
+            f"{place} does not let the access key {doing} in the {bucket}, or it belongs to "
+            "somebody else; the key needs what config/s3-policy.json grants"
+        ),
+        "InvalidBucketName": (
+            f"{place} does not accept the bucket name '{store.bucket}': {NAME_RULE}; mend S3_BUCKET"
+        ),
+    }
+    return sentences.get(code) or f"{place} cannot be used: it answers {code}"
