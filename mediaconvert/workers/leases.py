@@ -152,14 +152,14 @@ class LeaseKeeper:
         while True:
             await trio.sleep(self._retry_seconds if is_urgent else self._renew_seconds)
             try:
-                is_urgent = not await self._renew()
+                is_urgent = not await self._renew(asks_in_any_case=is_away)
             except Unavailable as error:
                 if not is_away:
                     log.warning("leases cannot be renewed: %s", error)
                 is_away = is_urgent = True
             else:
                 if is_away:
-                    log.info("leases are being renewed again")
+                    log.info("leases can be renewed again")
                 is_away = False
 
     async def _repeat_giving_back(self) -> None:
@@ -190,15 +190,16 @@ class LeaseKeeper:
             extra={"fields": {"job": held.job.id}},
         )
 
-    async def _renew(self) -> bool:
-        """Whether the state of every lease is known."""
+    async def _renew(self, *, asks_in_any_case: bool = False) -> bool:
+        """Whether the state of every lease is known. A catalog that was away is asked in any
+        case: it is not back because there is nothing left to ask it."""
         # A job that is being put back still needs its lease; a lost one has none.
         asked = {
             held.job.id: held
             for held in self._held
             if held.stopped is None or held.stopped is Stop.SHUTDOWN
         }
-        if not asked:
+        if not asked and not asks_in_any_case:
             return True
         asked_at = trio.current_time()
         answers = await self._queue.renew(
