@@ -117,7 +117,12 @@ class Program:
         return status
 
     def errors(self) -> list[Json]:
-        return [line for line in self.log if line["level"] in ("error", "critical", "raw")]
+        """Warnings of Python too: they are errors inside of the tests' own process."""
+        return [
+            line
+            for line in self.log
+            if line["level"] in ("error", "critical", "raw") or line.get("logger") == "py.warnings"
+        ]
 
     def children(self) -> set[int]:
         """Every living descendant of the process."""

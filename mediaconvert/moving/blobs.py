@@ -14,13 +14,14 @@ from pathlib import Path
 
 import trio
 
-from mediaconvert.errors import StartupError
+from mediaconvert.errors import StartupError, StorageFull, Unavailable
 from mediaconvert.model import BlobId, Segment
 from mediaconvert.ports.blobs import BlobStore
 
 PARALLEL = 4
 """Blobs under way at once: hides a store's answers behind each other, holds at most 4 x the
 store's memory for one upload."""
+_FAILURES = (StartupError, Unavailable, StorageFull)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +83,20 @@ async def copy_blobs(
         copied = Copied(copied.blobs + 1, copied.size_bytes + size)
         tell(copied)
 
-    async with trio.open_nursery(strict_exception_groups=False) as nursery:
-        async for blob_id, size in wanted:
-            if blob_id in journal:
-                continue
-            # Tasks that wait hold a name each, no bytes; this keeps their number small too.
-            async with room:
-                pass
-            nursery.start_soon(one, blob_id, size)
+    try:
+        async with trio.open_nursery() as nursery:
+            async for blob_id, size in wanted:
+                if blob_id in journal:
+                    continue
+                # Tasks that wait hold a name each, no bytes; this keeps their number small too.
+                async with room:
+                    pass
+                nursery.start_soon(one, blob_id, size)
+    except BaseExceptionGroup as group:
+        # A store that goes away fails all that is under way; one sentence says it.
+        if group.split(_FAILURES)[1] is not None:
+            raise
+        raise group.exceptions[0] from group
     return copied
 
 
