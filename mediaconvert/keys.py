@@ -71,17 +71,13 @@ def find_secret(source: SecretSource, secrets_dir: Path, credentials_dir: Path |
     """The key's text, made and stored durably where there is none yet.
 
     Raises StartupError when a named file cannot be read or is empty."""
-    if source.value.strip():
-        return Secret(source.value.strip(), f"the setting {source.setting}")
-    if source.file is not None:
-        return Secret(_read(source.file), f"the file {source.file}")
-    if credentials_dir is not None and (credentials_dir / source.name).exists():
-        path = credentials_dir / source.name
-        return Secret(_read(path), f"the systemd credential {source.name}")
     path = secrets_dir / source.name
     try:
+        given = look_for_secret(source, secrets_dir, credentials_dir)
+        if given is not None and not given.is_own:
+            return given
         _prepare_folder(secrets_dir)
-        if not path.exists():
+        if given is None:
             # 32 random bytes in base64: fit to be either key.
             _write_new(path, base64.b64encode(secrets.token_bytes(32)))
             logger.info("made a new key", extra={"fields": {"key": source.name}})
@@ -91,6 +87,21 @@ def find_secret(source: SecretSource, secrets_dir: Path, credentials_dir: Path |
             f"writable or give the key by the setting {source.setting}"
         ) from error
     return Secret(_read(path), f"the file {path}", is_own=True)
+
+
+def look_for_secret(
+    source: SecretSource, secrets_dir: Path, credentials_dir: Path | None
+) -> Secret | None:
+    """As `find_secret`, but nothing is made: None where there is none."""
+    if source.value.strip():
+        return Secret(source.value.strip(), f"the setting {source.setting}")
+    if source.file is not None:
+        return Secret(_read(source.file), f"the file {source.file}")
+    if credentials_dir is not None and (credentials_dir / source.name).exists():
+        path = credentials_dir / source.name
+        return Secret(_read(path), f"the systemd credential {source.name}")
+    path = secrets_dir / source.name
+    return Secret(_read(path), f"the file {path}", is_own=True) if path.exists() else None
 
 
 def jwt_key(secret: Secret, host: str) -> bytes:

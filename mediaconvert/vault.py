@@ -19,7 +19,14 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from mediaconvert.errors import MediaConvertError, StartupError
-from mediaconvert.keys import MASTER_KEY_BYTES, SecretSource, find_secret, jwt_key, master_key
+from mediaconvert.keys import (
+    MASTER_KEY_BYTES,
+    SecretSource,
+    find_secret,
+    jwt_key,
+    look_for_secret,
+    master_key,
+)
 from mediaconvert.model import UserId
 from mediaconvert.ports.catalog import Catalog
 from mediaconvert.settings import Settings
@@ -93,20 +100,43 @@ class Keys:
 def load_keys(settings: Settings, *, credentials_dir: Path | None = None) -> Keys:
     """Read both keys, making them on the first start. `credentials_dir` is systemd's
     $CREDENTIALS_DIRECTORY unless given. Blocks on files. Raises StartupError."""
-    auth = settings.auth
-    secrets_dir = settings.server.data_dir / "secrets"
-    if credentials_dir is None and os.environ.get("CREDENTIALS_DIRECTORY"):
-        credentials_dir = Path(os.environ["CREDENTIALS_DIRECTORY"])
-    jwt = SecretSource("jwt_secret", "auth.jwt_secret", auth.jwt_secret, auth.jwt_secret_file)
-    master = SecretSource("master_key", "auth.master_key", auth.master_key, auth.master_key_file)
-    jwt_secret = find_secret(jwt, secrets_dir, credentials_dir)
-    master_secret = find_secret(master, secrets_dir, credentials_dir)
+    folder, credentials_dir = _places(settings, credentials_dir)
+    jwt_secret = find_secret(_jwt_source(settings), folder, credentials_dir)
+    master_secret = find_secret(_master_source(settings), folder, credentials_dir)
     return Keys(
         jwt_key=jwt_key(jwt_secret, settings.server.host),
         vault=Vault(master_key(master_secret)),
         is_jwt_key_own=jwt_secret.is_own,
         is_master_key_own=master_secret.is_own,
     )
+
+
+def find_vault(settings: Settings) -> Vault | None:
+    """That of the master key which stands there already; none where a start would make one.
+    Blocks on files. Raises StartupError."""
+    folder, credentials_dir = _places(settings, None)
+    try:
+        secret = look_for_secret(_master_source(settings), folder, credentials_dir)
+    except OSError as error:
+        raise StartupError(f"{error.filename} cannot be looked at: {error.strerror}") from error
+    return None if secret is None else Vault(master_key(secret))
+
+
+def _places(settings: Settings, credentials_dir: Path | None) -> tuple[Path, Path | None]:
+    """The folder of the keys that we make, and systemd's."""
+    if credentials_dir is None and os.environ.get("CREDENTIALS_DIRECTORY"):
+        credentials_dir = Path(os.environ["CREDENTIALS_DIRECTORY"])
+    return settings.server.data_dir / "secrets", credentials_dir
+
+
+def _jwt_source(settings: Settings) -> SecretSource:
+    auth = settings.auth
+    return SecretSource("jwt_secret", "auth.jwt_secret", auth.jwt_secret, auth.jwt_secret_file)
+
+
+def _master_source(settings: Settings) -> SecretSource:
+    auth = settings.auth
+    return SecretSource("master_key", "auth.master_key", auth.master_key, auth.master_key_file)
 
 
 async def verify_keys(catalog: Catalog, keys: Keys, *, is_embedded: bool) -> None:

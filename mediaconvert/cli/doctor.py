@@ -17,6 +17,7 @@ from mediaconvert import __version__
 from mediaconvert.backends.examine import examine
 from mediaconvert.cli.options import load_configuration
 from mediaconvert.errors import StartupError
+from mediaconvert.moving.note import find_note
 from mediaconvert.ports.tools import ToolInfo
 from mediaconvert.settings import Settings
 from mediaconvert.tools.toolbox import open_toolbox
@@ -55,6 +56,7 @@ def _examine(arguments: argparse.Namespace) -> Iterator[Verdict]:
     yield Verdict(OK, "configuration", "every setting is valid")
     yield _machine()
     yield from _disk(settings)
+    yield from _move(settings)
     yield from trio.run(_ask_servers, settings, strict_exception_groups=True)
     yield from _tools(settings)
 
@@ -87,6 +89,12 @@ def _disk(settings: Settings) -> Iterator[Verdict]:
     level = OK if enough else WARN if free > least else BAD
     remedy = "" if enough else f"make room; under {least:,} bytes uploads are refused"
     yield Verdict(level, "disk", f"{free / 1e9:.1f} GB free", remedy)
+
+
+def _move(settings: Settings) -> Iterator[Verdict]:
+    note = None if settings.database.url else find_note(settings.server.data_dir)
+    if note is not None:
+        yield Verdict(WARN, "moved", note.sentence, note.remedy)
 
 
 async def _ask_servers(settings: Settings) -> list[Verdict]:

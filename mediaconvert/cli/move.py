@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,23 +14,27 @@ import trio
 
 from mediaconvert import logs
 from mediaconvert.cli.options import load_configuration
-from mediaconvert.config import load
+from mediaconvert.config import Configuration, load
 from mediaconvert.errors import StartupError, StorageFull, Unavailable
 from mediaconvert.moving.move import Moved, move
 from mediaconvert.settings import Settings
 from mediaconvert.supervisor import make_data_dir
 
+_CONTENT = ("database.url", "storage.s3_endpoint")
+_FOLDERS = ("server.data_dir", "storage.directory")
 _SERVERS = ("database.url", "redis.url", "storage.s3_endpoint", "analytics.clickhouse_dsn")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """0 when everything is there and has been compared."""
-    target = load(environment=os.environ, flags={}, config_file=arguments.to).settings
+    configuration = load(environment=os.environ, flags={}, config_file=arguments.to)
+    _check_target(configuration, arguments.to)
+    target = configuration.settings
     source = _source_settings(arguments)
     logs.configure(replace(source.logging, level="warning"))
-    make_data_dir(target.server.data_dir)
     try:
-        moved = trio.run(partial(move, source, target, _say))
+        with _folder_to_work_in(target.server.data_dir):
+            moved = trio.run(partial(move, source, target, _say))
     except (Unavailable, StorageFull) as error:
         raise StartupError(
             f"{error or 'the target has no room left'}; what was copied stays: run the same "
@@ -36,6 +42,35 @@ def run(arguments: argparse.Namespace) -> int:
         ) from error
     _sum_up(moved, arguments.to)
     return 0
+
+
+def _check_target(configuration: Configuration, file: Path) -> None:
+    """An embedded one has to be named by the file: what the environment says of folders is said
+    of the source too."""
+    for origin in configuration.origins:
+        named = origin.source != "default" and bool(origin.value)
+        if origin.name in _CONTENT and named:
+            return
+        if origin.name in _FOLDERS and named and origin.source == str(file):
+            return
+    raise StartupError(
+        f"{file} names nothing to move to: neither it nor the environment has a database.url "
+        "(DATABASE_URL) or a storage.s3_endpoint (S3_ENDPOINT)"
+    )
+
+
+@contextmanager
+def _folder_to_work_in(data_dir: Path) -> Iterator[None]:
+    """The target's data folder. Of what is made here a refused move leaves nothing."""
+    folders = (data_dir / "move", data_dir, *data_dir.parents)
+    made = [folder for folder in folders if not folder.exists()]
+    make_data_dir(data_dir)
+    try:
+        yield
+    finally:
+        for folder in made:
+            with suppress(OSError):  # it holds something, and stays
+                folder.rmdir()
 
 
 def _source_settings(arguments: argparse.Namespace) -> Settings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import resource
 import signal
@@ -13,13 +14,18 @@ import trio
 
 from mediaconvert import logs
 from mediaconvert.cli.options import load_configuration
+from mediaconvert.moving.note import find_note
+from mediaconvert.settings import Settings
 from mediaconvert.supervisor import Running, supervise
+
+log = logging.getLogger("mediaconvert.serve")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Exit status 0 after a drain that was asked for."""
     configuration = load_configuration(arguments)
     logs.configure(configuration.settings.logging)
+    _warn_of_move(configuration.settings)
     _take_signals()
     _raise_file_limit()
     trio.run(
@@ -33,6 +39,12 @@ def run(arguments: argparse.Namespace) -> int:
         strict_exception_groups=True,
     )
     return 0
+
+
+def _warn_of_move(settings: Settings) -> None:
+    """An embedded installation that was moved may go on, but not unnoticed."""
+    if not settings.database.url and (note := find_note(settings.server.data_dir)) is not None:
+        log.warning("%s; %s", note.sentence, note.remedy)
 
 
 def _take_signals() -> None:

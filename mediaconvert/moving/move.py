@@ -24,10 +24,11 @@ from mediaconvert.backends.sql.driver import Driver
 from mediaconvert.backends.sql.transfer import CatalogTransfer
 from mediaconvert.errors import StartupError
 from mediaconvert.moving.blobs import Copied, Journal, copy_blobs
+from mediaconvert.moving.note import leave_note
 from mediaconvert.moving.snapshot import Snapshot, take_snapshot
 from mediaconvert.ports.analytics import AnalyticsStore
 from mediaconvert.settings import Settings
-from mediaconvert.vault import load_keys
+from mediaconvert.vault import find_vault
 
 Tell = Callable[[str], None]
 """Told one line at a time what is being done."""
@@ -58,7 +59,7 @@ async def move(source: Settings, target: Settings, tell: Tell) -> Moved:
     async with AsyncExitStack() as stack:
         snapshot = stack.enter_context(take_snapshot(source.server.data_dir, folder / "snapshot"))
         old = await stack.enter_async_context(open_sqlite_driver(snapshot.catalog))
-        await _check_master_key(old, target)
+        await _check_master_key(old, source, target)
         new = await stack.enter_async_context(open_stores(target))
         transfer = CatalogTransfer(old, new.driver)
         events_to = _events_place(target)
@@ -72,6 +73,7 @@ async def move(source: Settings, target: Settings, tell: Tell) -> Moved:
         await transfer.compare_rows(tables)
         events = await _move_analytics(snapshot, transfer, new.analytics, events_to)
         await transfer.finish(state)
+        _leave_note(source, target, tell)
     return Moved(copied.blobs, copied.size_bytes, tables.total, events)
 
 
@@ -80,16 +82,29 @@ def _is_same_catalog(source: Settings, target: Settings) -> bool:
     return not target.database.url and folders[0] == folders[1]
 
 
-async def _check_master_key(old: Driver, target: Settings) -> None:
+async def _check_master_key(old: Driver, source: Settings, target: Settings) -> None:
     """The secrets among the rows stay sealed as they are: their key has to come along."""
-    ours = load_keys(target).vault.fingerprint()
-    theirs = await sql_catalog(old).housekeeping.meta("master_key_fingerprint", ours)
-    if not hmac.compare_digest(ours, theirs):
-        raise StartupError(
-            "the target's master key is not the one that the secrets of this installation are "
-            "sealed with; set MEDIACONVERT_MASTER_KEY to what the installation uses (where it "
-            "made its own: <its data folder>/secrets/master_key), and JWT_SECRET likewise, or "
-            "all tokens end"
+    vault = find_vault(target)
+    theirs = await sql_catalog(old).housekeeping.find_meta("master_key_fingerprint")
+    if theirs is None or (vault and hmac.compare_digest(vault.fingerprint(), theirs)):
+        return
+    what = "master key is not" if vault else "settings name no master key, which has to be"
+    folder = source.server.data_dir / "secrets"
+    made = (folder / "master_key").is_file()
+    where = f"what stands in {folder / 'master_key'}" if made else "what the installation uses"
+    raise StartupError(
+        f"the target's {what} the one that the secrets of this installation are sealed with; "
+        f"set MEDIACONVERT_MASTER_KEY to {where}, and JWT_SECRET likewise, or all tokens end"
+    )
+
+
+def _leave_note(source: Settings, target: Settings, tell: Tell) -> None:
+    try:
+        leave_note(source, target)
+    except OSError as error:
+        tell(
+            f"no note of the move could be left in {source.server.data_dir}: {error.strerror}; "
+            "whoever starts it again will not be told that it was moved"
         )
 
 

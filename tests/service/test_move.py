@@ -18,7 +18,16 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.program import PHOTO, ROOT, Json, Person, clean_environment, run_program, wait_until
+from tests.program import (
+    PHOTO,
+    ROOT,
+    Json,
+    Person,
+    Program,
+    clean_environment,
+    run_program,
+    wait_until,
+)
 from tests.servers.clickhouse import ClickHouse
 from tests.servers.postgres import Postgres
 from tests.servers.proxy import Proxy, open_proxy
@@ -44,7 +53,8 @@ class Places:
         ]
 
     def move(self, **environment: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
+        """Whatever comes of it: nothing is said but by the program itself."""
+        done = subprocess.run(
             self.command(),
             cwd=self.target,
             env=clean_environment(PYTHONPATH=str(ROOT), **(KEYS | environment)),
@@ -52,6 +62,8 @@ class Places:
             text=True,
             timeout=600,
         )
+        assert "py.warnings" not in done.stderr
+        return done
 
 
 @pytest.fixture
@@ -83,11 +95,12 @@ def _listing(person: Person) -> dict[str, tuple[str, bytes]]:
 
 
 def _digests(folder: Path) -> dict[str, str]:
-    """Every file of the source but the lock, which each of its users writes a pid into."""
+    """Every file of the source but the lock, which each of its users writes a pid into, and the
+    move's own note."""
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != "catalog.lock"
+        if path.is_file() and path.name not in ("catalog.lock", "completed.json")
     }
 
 
@@ -152,11 +165,55 @@ def test_a_moved_installation_is_the_same_for_its_users_and_the_source_is_untouc
         assert person.read("after the move") == b"new"
 
 
-class TiredStore(Proxy):
-    """Falls silent once so many bytes have gone to the store, until it is opened."""
+def test_a_moved_installation_that_starts_again_says_so_until_its_note_is_deleted(
+    places: Places,
+) -> None:
+    with run_program(places.source, environment=KEYS) as old:
+        person = Person(old.url)
+        person.upload("key", b"bytes")
+        assert not _warnings_of_a_move(old)
+    assert places.move().returncode == 0
+    note = places.source / "data/move/completed.json"
+    with run_program(places.source, environment=KEYS) as old:
+        person.move_to(old.url)
+        assert person.read("key") == b"bytes"
+        (said,) = _warnings_of_a_move(old)
+    bucket = yaml.safe_load(places.config.read_text())["storage"]["s3_bucket"]
+    assert bucket in said and "data/move/completed.json" in said
+    seen = _doctor(places.source)
+    assert "warn  moved" in seen and bucket in seen
+    assert SECRET_KEY not in note.read_text()
+    note.unlink()
+    with run_program(places.source, environment=KEYS) as old:
+        assert not _warnings_of_a_move(old)
+    assert "warn  moved" not in _doctor(places.source)
 
-    def __init__(self, target_port: int, *, after_bytes: int) -> None:
+
+def _warnings_of_a_move(program: Program) -> list[str]:
+    """What was said of it before the service was ready."""
+    said = [(line["level"], str(line["message"])) for line in program.log]
+    return [text for level, text in said if level == "warning" and " was moved to " in text]
+
+
+def _doctor(folder: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "mediaconvert.cli.main", "doctor"],
+        cwd=folder,
+        env=clean_environment(PYTHONPATH=str(ROOT), **KEYS),
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    return done.stdout
+
+
+class TiredStore(Proxy):
+    """Falls silent once so many bytes have gone to the store (or refuses everybody), until it is
+    opened."""
+
+    def __init__(self, target_port: int, *, after_bytes: int, refuses: bool = False) -> None:
         self._left_bytes = after_bytes
+        self._refuses = refuses
         self.is_tired = threading.Event()
         super().__init__(target_port)
 
@@ -165,7 +222,7 @@ class TiredStore(Proxy):
             if self._left_bytes > 0 and not is_answer:
                 self._left_bytes -= len(piece)
                 if self._left_bytes <= 0:
-                    self.silence()
+                    (self.refuse if self._refuses else self.silence)()
                     self.is_tired.set()
 
 
@@ -210,6 +267,25 @@ def test_an_interrupted_move_goes_on_and_until_then_nothing_starts_on_the_target
         with run_program(places.target, "--config", str(places.config), environment=KEYS) as new:
             person.move_to(new.url)
             assert _listing(person) == before
+
+
+def test_a_store_that_goes_away_under_several_copies_is_one_sentence(
+    places: Places, seaweedfs: SeaweedFS
+) -> None:
+    with run_program(places.source, environment=KEYS) as old:
+        person = Person(old.url)
+        for number in range(20):
+            person.upload(f"{number}", os.urandom(200_000))
+    with closing(TiredStore(seaweedfs.port, after_bytes=10 * 200_000, refuses=True)) as proxy:
+        through = f"http://127.0.0.1:{proxy.port}"
+        text = places.config.read_text()
+        places.config.write_text(text.replace(seaweedfs.endpoint, through))
+        done = places.move()
+        assert proxy.is_tired.is_set()
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    (sentence,) = done.stderr.splitlines()
+    assert "run the same command again" in sentence
 
 
 def _refused_start(places: Places) -> str:
@@ -308,14 +384,26 @@ def test_what_cannot_be_moved_is_refused_with_a_sentence_before_anything_is_copi
     other = base64.b64encode(secrets.token_bytes(32)).decode()
     wrong = places.move(MEDIACONVERT_MASTER_KEY=other)
     assert wrong.returncode == 1
+    assert "master key is not the one" in wrong.stderr
     assert "MEDIACONVERT_MASTER_KEY" in wrong.stderr
+    none = places.move(MEDIACONVERT_MASTER_KEY="")
+    assert none.returncode == 1
+    assert "name no master key" in none.stderr and "MEDIACONVERT_MASTER_KEY" in none.stderr
+    named = places.config.read_text()
+    places.config.write_text("")
+    nowhere = places.move()
+    assert nowhere.returncode == 1
+    assert f"{places.config} names nothing to move to" in nowhere.stderr
+    assert "DATABASE_URL" in nowhere.stderr
+    places.config.write_text(named)
+    assert list(places.target.iterdir()) == []
 
     with run_program(places.target, "--config", str(places.config), environment=KEYS) as new:
         Person(new.url)  # registers there
     mixed = places.move()
     assert mixed.returncode == 1
     assert "already holds an installation" in mixed.stderr
-    for done in (nothing, in_use, wrong, mixed):
+    for done in (nothing, in_use, wrong, none, nowhere, mixed):
         assert "Traceback" not in done.stderr
 
 
