@@ -131,7 +131,7 @@ async def place_outputs(conn: Connection, bucket_id: int, outputs: Sequence[NewO
     keys = [(bucket_id, key, now) for key in sorted(placed)]
     await conn.execute_many("object_detach_key", keys)
     await conn.execute_many(
-        "object_add", [_added(bucket_id, output, now) for output in placed.values()]
+        "object_add_many", [_added(bucket_id, output, now) for output in placed.values()]
     )
     await conn.execute_many(
         "object_add_segment_of_key",

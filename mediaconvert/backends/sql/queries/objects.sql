@@ -31,6 +31,13 @@ insert into objects (
 ) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 returning id;
 
+-- name: object_add_many
+-- Without an answer: Python 3.12 and 3.13 cannot run a statement that answers many times on SQLite.
+insert into objects (
+  bucket_id, key, size, etag, content_type, system_headers, user_metadata, storage_class,
+  checksum_algorithm, checksum_value, checksum_type, parts, created_at
+) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13);
+
 -- name: object_add_segment
 insert into object_segments (object_id, position, blob_id, start, size)
 values ($1, $2, $3, $4, $5);
