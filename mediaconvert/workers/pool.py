@@ -163,7 +163,8 @@ class Pool:
         except Unavailable as error:
             await self._back_off(error)
             return trio.current_time(), ()
-        self._note_available()
+        if not self._runner.store.is_in_doubt:
+            self._note_available()
         return asked_at, claimed
 
     async def _idle_seconds(self) -> float:

@@ -37,6 +37,11 @@ class StoreWatch:
     def __init__(self, blobs: BlobStore) -> None:
         self._blobs = blobs
         self._doubted_at = math.inf
+        """Or when it was last trusted unseen: only an answer ends the doubt."""
+
+    @property
+    def is_in_doubt(self) -> bool:
+        return not math.isinf(self._doubted_at)
 
     def doubt(self, error: Exception) -> None:
         """A job has just failed for the store's sake. One that is full is not away."""
@@ -45,12 +50,17 @@ class StoreWatch:
 
     async def require(self) -> None:
         """Raises Unavailable while the store is in doubt and does not answer; every
-        BLIND_SECONDS it is trusted unseen."""
-        if math.isinf(self._doubted_at):
+        BLIND_SECONDS it is trusted unseen, and stays in doubt."""
+        if not self.is_in_doubt:
             return
-        if trio.current_time() < self._doubted_at + BLIND_SECONDS:
+        try:
             await self._ask()
-        self._doubted_at = math.inf
+        except Unavailable:
+            if trio.current_time() < self._doubted_at + BLIND_SECONDS:
+                raise
+            self._doubted_at = trio.current_time()
+        else:
+            self._doubted_at = math.inf
 
     async def adopt(self, path: Path) -> BlobId:
         """As BlobStore.adopt, but what is Unavailable may be so for PATIENCE_SECONDS."""
@@ -74,6 +84,7 @@ class StoreWatch:
                 if not await self._wait_for_an_answer(pause=2.0 ** (refusals - 1)):
                     refusals = 0
             else:
+                self._doubted_at = math.inf
                 if is_waiting:
                     log.info("outputs are stored again")
                 return blob_id
