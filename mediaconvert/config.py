@@ -219,7 +219,8 @@ def _take_variables(
             found[f.name] = (variables[name], name + where)
     for name in sorted(variables):
         if name.startswith(PREFIX) and name not in ours and name not in OTHER_VARIABLES:
-            problems.append(f"unknown variable {name}{where}{suggestion(name, ours)}")
+            near = suggestion(name, (*ours, *OTHER_VARIABLES), prefix=PREFIX)
+            problems.append(f"unknown variable {name}{where}{near}")
 
 
 def convert(raw: object, wanted: Any, metadata: Mapping[str, Any]) -> object:

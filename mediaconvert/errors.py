@@ -15,10 +15,16 @@ from dataclasses import dataclass
 from mediaconvert.model import FailureKind
 
 
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """`; did you mean 'x'?` where a known name is close, else the empty text."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f"; did you mean '{close[0]}'?" if close else ""
+_LISTED = 10
+"""Names of a user's own that one sentence holds."""
+
+
+def suggestion(name: str, known: Iterable[str], *, prefix: str = "") -> str:
+    """`; did you mean 'x'?` where a known name is close, else the empty text. A `prefix` that all
+    of them begin with is not compared: by it any two would look alike."""
+    own = [each.removeprefix(prefix) for each in known]
+    close = difflib.get_close_matches(name.removeprefix(prefix), own, n=1, cutoff=0.6)
+    return f"; did you mean '{prefix}{close[0]}'?" if close else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,7 +322,9 @@ class UnknownPipeline(Refusal):
     def __init__(self, name: str, known: Sequence[str]) -> None:
         hint = suggestion(name, known)
         if not hint:
-            listed = ", ".join(f"'{k}'" for k in sorted(known)[:10])
+            listed = ", ".join(f"'{k}'" for k in sorted(known)[:_LISTED])
+            if len(known) > _LISTED:
+                listed += f" and {len(known) - _LISTED:,} more"
             hint = f"; yours are {listed}" if listed else "; you have saved none yet"
         super().__init__(f"pipeline '{name}' does not exist{hint}")
         self.name = name
@@ -375,12 +383,19 @@ class Unavailable(Refusal):
     code = "unavailable"
 
     def __init__(
-        self, message: str, retry_after_seconds: int = 1, *, is_lasting: bool = False
+        self,
+        message: str,
+        retry_after_seconds: int = 1,
+        *,
+        is_lasting: bool = False,
+        reason: str = "",
     ) -> None:
-        """`is_lasting`: it answers, and refuses until its operator mends something."""
+        """`is_lasting`: it answers, and refuses until its operator mends something. `reason`:
+        what its operator is told instead of the message; it may name hosts and users."""
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
         self.is_lasting = is_lasting
+        self.reason = reason or message
 
 
 class StorageFull(Unavailable):

@@ -40,9 +40,10 @@ class Schema:
 
 async def look_at_schemas(settings: Settings) -> tuple[Schema, ...]:
     """Each database's state; nothing is changed, and nothing made. Raises StartupError where
-    one cannot be opened, or is newer than the program."""
+    one cannot be opened, or is newer than the program, and where no embedded one is."""
     if settings.database.url:
         return (await _on_postgres(settings.database.url, only_look=True),)
+    _find_installation(settings.server.data_dir)
     return tuple(
         _schema(f"the database {path}", _version_of_file(path), load_migrations(folder, "sqlite"))
         for path, folder in (
@@ -54,17 +55,11 @@ async def look_at_schemas(settings: Settings) -> tuple[Schema, ...]:
 
 async def migrate_schemas(settings: Settings) -> tuple[Schema, ...]:
     """Bring each database up to date, and answer what it was before. Raises StartupError, also
-    where a process is running on the embedded files."""
+    where a process is running on the embedded files, or there are none."""
     if settings.database.url:
         return (await _on_postgres(settings.database.url, only_look=False),)
     data = settings.server.data_dir
-    try:
-        data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise StartupError(
-            f"the data directory {data} cannot be made: {error.strerror}; name another with "
-            "--data-dir"
-        ) from error
+    _find_installation(data)
     with hold_lock(data):
         before = await look_at_schemas(settings)
         async with open_sqlite_driver(data / "catalog.db"):
@@ -72,6 +67,19 @@ async def migrate_schemas(settings: Settings) -> tuple[Schema, ...]:
         async with open_analytics_driver(data / "analytics.db"):
             pass
     return before
+
+
+def _find_installation(data_dir: Path) -> None:
+    """An embedded one is made by its first start alone, and not by a folder that was mistyped."""
+    try:
+        is_there = (data_dir / "catalog.db").is_file()
+    except OSError as error:
+        raise StartupError(f"the folder {data_dir} cannot be read: {error.strerror}") from error
+    if not is_there:
+        raise StartupError(
+            f"there is no installation in {data_dir} (no catalog.db); name the folder of the one "
+            "that is meant with --data-dir (a new one is made by `mediaconvert serve`)"
+        )
 
 
 async def _on_postgres(url: str, *, only_look: bool) -> Schema:

@@ -42,6 +42,14 @@ async def test_an_unknown_name_is_told_with_those_that_exist(world: World) -> No
         await world.catalog.pipelines.by_name(bob, "video-compress")
 
 
+async def test_of_many_names_the_first_are_listed_and_the_others_counted(world: World) -> None:
+    ann = await world.user("ann")
+    for number in range(12):
+        await world.pipeline(ann, f"{number:02}-of-the-twelve")
+    with pytest.raises(UnknownPipeline, match="yours are '00-.*, '09-of-the-twelve' and 2 more$"):
+        await world.catalog.pipelines.by_name(ann, "shrink")
+
+
 async def test_replacing_makes_a_new_version_and_jobs_keep_theirs(world: World) -> None:
     ref = await world.owner()
     pipelines = world.catalog.pipelines

@@ -155,17 +155,30 @@ def test_the_command_says_what_waits_does_it_and_says_that_nothing_waits(
     environment = {}
     if kind == "postgres":
         environment["DATABASE_URL"] = request.getfixturevalue("url")
+    else:
+        # As a first start leaves it that was killed at once.
+        (tmp_path / "data").mkdir()
+        (tmp_path / "data/catalog.db").touch()
+    before = sorted(tmp_path.rglob("*"))
     status, said = _migrate(tmp_path, "--check", **environment)
     assert status == 1 and "version 0; waiting: 0001_catalog, " in said
     # It has changed nothing, and made nothing.
     assert _migrate(tmp_path, "--check", **environment) == (1, said)
-    assert list(tmp_path.iterdir()) == []
+    assert sorted(tmp_path.rglob("*")) == before
     status, said = _migrate(tmp_path, **environment)
     assert status == 0 and "applied 0001_catalog, " in said
     status, said = _migrate(tmp_path, "--check", **environment)
     assert status == 0 and "up to date" in said and "waiting" not in said
     status, said = _migrate(tmp_path, **environment)
     assert status == 0 and "up to date" in said and "applied" not in said
+
+
+def test_the_command_makes_no_installation_in_a_folder_that_was_mistyped(tmp_path: Path) -> None:
+    for arguments in ((), ("--check",)):
+        status, said = _migrate(tmp_path, "--data-dir", "dtaa", *arguments)
+        assert status == 1
+        assert "there is no installation in dtaa" in said and "--data-dir" in said
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_command_leaves_a_running_service_alone(tmp_path: Path) -> None:

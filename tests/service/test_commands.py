@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.program import FILM, PHOTO, PIPELINES, ROOT, clean_environment
+from tests.program import FILM, PHOTO, PIPELINES, ROOT, clean_environment, run_program
 
 
 def mediaconvert(
@@ -47,8 +47,9 @@ def test_doctor_says_what_to_do_about_a_tool_that_is_not_there(tmp_path: Path) -
     assert "Traceback" not in done.stderr
 
 
-def test_migrate_makes_an_embedded_catalog_and_finds_it_well(tmp_path: Path) -> None:
-    (tmp_path / "data").mkdir()
+def test_migrate_finds_an_embedded_catalog_well(tmp_path: Path) -> None:
+    with run_program(tmp_path):
+        pass
     for _ in range(2):
         done = mediaconvert(tmp_path, "migrate")
         assert done.returncode == 0, done.stderr

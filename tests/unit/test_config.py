@@ -47,6 +47,25 @@ def test_every_mistake_is_reported_at_once_with_a_suggestion(tmp_path: Path) -> 
     assert "did you mean 'worker'?" in text
 
 
+@pytest.mark.parametrize(
+    ("variable", "said"),
+    [
+        ("FOO", ""),
+        ("PASSWORD", ""),
+        ("SERVER__PROT", "; did you mean 'MEDIACONVERT_SERVER__PORT'?"),
+        ("WORKERS_SLOTS", "; did you mean 'MEDIACONVERT_WORKERS__SLOTS'?"),
+        ("DATADIR", "; did you mean 'MEDIACONVERT_DATA_DIR'?"),
+    ],
+)
+def test_only_a_variable_that_is_near_is_suggested(
+    tmp_path: Path, variable: str, said: str
+) -> None:
+    name = f"MEDIACONVERT_{variable}"
+    with pytest.raises(ConfigError) as caught:
+        load(environment={name: "1"}, flags={}, folder=tmp_path)
+    assert str(caught.value) == f"unknown variable {name}{said}"
+
+
 def test_a_wrong_secret_is_not_shown(tmp_path: Path) -> None:
     (tmp_path / "mediaconvert.yaml").write_text("auth: {jwt_secret: [hunter2]}\n")
     with pytest.raises(ConfigError) as caught:
