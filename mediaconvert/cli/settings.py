@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 
+from mediaconvert.cli.masking import MASK, masked_url
 from mediaconvert.cli.options import load_configuration
 from mediaconvert.config import fields
 
-MASK = "********"
+_URLS = frozenset({"database.url", "redis.url", "analytics.clickhouse_dsn"})
+"""Secrets of which only the password is one."""
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -31,7 +33,9 @@ def show(arguments: argparse.Namespace) -> str:
     width = max(len(o.name) for o in configuration.origins)
     lines = []
     for origin in configuration.origins:
-        value = MASK if origin.is_secret and origin.value else origin.value
+        value = origin.value
+        if origin.is_secret and value:
+            value = masked_url(str(value)) if origin.name in _URLS else MASK
         shown = "-" if value in ("", None) else str(value)
         if isinstance(value, bool):
             shown = str(value).lower()

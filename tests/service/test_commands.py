@@ -81,6 +81,19 @@ def test_config_show_says_where_each_value_came_from_and_masks_secrets(tmp_path:
     assert secret not in said
 
 
+def test_config_show_has_the_servers_without_their_passwords(tmp_path: Path) -> None:
+    servers = {
+        "DATABASE_URL": "postgres://ann:hunter2@db.internal/films",
+        "REDIS_URL": "cache.internal:6379",
+        "CLICKHOUSE_DSN": "http://ann:hun/ter2@ch.internal/films",
+    }
+    done = mediaconvert(tmp_path, "config", "show", **servers)
+    lines = {line.split()[0]: line.split()[1] for line in done.stdout.splitlines()}
+    assert lines["database.url"] == "postgres://ann:********@db.internal/films"
+    assert lines["redis.url"] == "cache.internal:6379"
+    assert lines["analytics.clickhouse_dsn"] == "********"
+
+
 def test_pipeline_check_says_every_problem_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "bad.yaml").write_text(
         "name: bad\n"
