@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 from mediaconvert.model import FailureKind
 
-
 _LISTED = 10
 """Names of a user's own that one sentence holds."""
 

@@ -46,7 +46,7 @@ async def test_of_many_names_the_first_are_listed_and_the_others_counted(world: 
     ann = await world.user("ann")
     for number in range(12):
         await world.pipeline(ann, f"{number:02}-of-the-twelve")
-    with pytest.raises(UnknownPipeline, match="yours are '00-.*, '09-of-the-twelve' and 2 more$"):
+    with pytest.raises(UnknownPipeline, match=r"yours are '00-.*, '09-of-the-twelve' and 2 more$"):
         await world.catalog.pipelines.by_name(ann, "shrink")
 
 
