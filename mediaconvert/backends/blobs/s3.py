@@ -29,9 +29,9 @@ from mediaconvert.backends.blobs.s3_errors import MISSING_CODES, store_errors
 from mediaconvert.backends.blobs.s3_http import Patience
 from mediaconvert.backends.blobs.s3_opening import (
     TRIAL,
+    Trials,
     find_bucket,
     prepare_bucket,
-    write_trial,
 )
 from mediaconvert.backends.blobs.s3_reading import S3Cursor, copy_to_file
 from mediaconvert.backends.blobs.s3_threads import StoreThreads
@@ -73,7 +73,7 @@ async def open_s3_blobs(settings: StorageSettings, *, transfers: int) -> AsyncIt
     store = make_store(settings)
     blobs = S3Blobs(store, part_bytes=settings.s3_part_bytes, transfers=transfers)
     try:
-        await blobs.calls.run(partial(prepare_bucket, store))
+        await blobs.calls.run(partial(prepare_bucket, store, blobs.trials))
         yield blobs
     finally:
         store.http.close()
@@ -92,6 +92,7 @@ class S3Blobs:
         self._local = trio.CapacityLimiter(LOCAL_PLACES)
         self._readers = Readers(self._delete)
         self._open_uploads = 0
+        self.trials = Trials(store)
         self._trial_due = float("-inf")
 
     @property
@@ -198,7 +199,8 @@ class S3Blobs:
         due, self._trial_due = self._trial_due, float("-inf")
         now = trio.current_time()
         with trio.move_on_after(CHECK_SECONDS):
-            await self._checks.run(partial(_check, self._store, writes=now >= due))
+            trials = self.trials if now >= due else None
+            await self._checks.run(partial(_check, self._store, trials))
             self._trial_due = now + WRITE_TRIAL_SECONDS if now >= due else due
             return self._store.http.server_name or "S3"
         raise Unavailable(f"the blob store did not answer within {CHECK_SECONDS:g} s")
@@ -264,10 +266,10 @@ def _delete(store: Store, keys: list[str]) -> None:
         )
 
 
-def _check(store: Store, *, writes: bool) -> None:
+def _check(store: Store, trials: Trials | None) -> None:
     patience = Patience(retry_seconds=0.0, stall_seconds=CHECK_SECONDS)
     with store.http.patient(patience):
-        if writes:
-            write_trial(store)
+        if trials is not None:
+            trials.write()
         else:
             find_bucket(store)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+from collections import deque
 from io import BytesIO
 from xml.etree.ElementTree import ParseError
 
@@ -36,7 +37,7 @@ log = logging.getLogger("mediaconvert.backends.blobs")
 
 TRIAL = "trial-"
 """Begins the name of a trial object, after the prefix. One that a dead process left is swept
-with the orphans."""
+with the orphans, when it is as old as they are."""
 ABORT_DAYS = 7
 """Parts of an upload whose process was killed stay for so long in a bucket that we created; the
 SDK has no call that finds them. A bucket of somebody else's making needs the same rule."""
@@ -60,7 +61,7 @@ _ELSEWHERE = frozenset(
 )
 
 
-def prepare_bucket(store: Store) -> None:
+def prepare_bucket(store: Store, trials: Trials) -> None:
     """Raises StartupError. A store that is merely full can be used: for reading."""
     _check_name(store)
     with store.http.patient(Patience()):
@@ -70,7 +71,7 @@ def prepare_bucket(store: Store) -> None:
         except FAILURES as error:
             raise StartupError(_sentence(store, error)) from error
         try:
-            write_trial(store)
+            trials.write()
         except StorageFull:
             log.warning("the S3 store at %s is full: uploads will be refused", store.endpoint)
         except Unavailable as error:
@@ -88,9 +89,29 @@ def has_bucket(store: Store) -> bool:
             raise StartupError(_sentence(store, error)) from error
 
 
-def write_trial(store: Store) -> None:
-    """Write, read and delete an object. Raises StorageFull, Unavailable."""
-    key = f"{store.prefix}{TRIAL}{secrets.token_hex(16)}"
+class Trials:
+    """Writes, reads and deletes an object. Its name is used again: what one trial could not
+    delete, or what a store that hung has stored only later, another one overwrites and deletes.
+    Of two trials at once each has a name of its own; used by several threads."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._idle: deque[str] = deque()
+
+    def write(self) -> None:
+        """Raises StorageFull, Unavailable."""
+        try:
+            # The oldest: in the end each name has its turn.
+            key = self._idle.popleft()
+        except IndexError:
+            key = f"{self._store.prefix}{TRIAL}{secrets.token_hex(16)}"
+        try:
+            _write_trial(self._store, key)
+        finally:
+            self._idle.append(key)
+
+
+def _write_trial(store: Store, key: str) -> None:
     with store_errors("writing a trial object"):
         data = BytesIO(_TRIAL_BYTES)
         store.client.put_object(store.bucket, key, data, len(_TRIAL_BYTES))
