@@ -147,14 +147,15 @@ class Flusher:
                 "analytics batch %s is refused, and all events wait behind it: %s; "
                 "what to do stands in CLUSTER.md",
                 token,
-                error,
+                error.reason,
             )
 
     async def _note_failure(self, message: str, error: Exception, *, is_bug: bool) -> None:
         is_said = isinstance(error, Unavailable) and error.is_lasting
         if self._failures == 0 and not is_said:
             level = logging.ERROR if is_bug else logging.WARNING
-            log.log(level, message, error, exc_info=error if is_bug else None)
+            told = error.reason if isinstance(error, Unavailable) else error
+            log.log(level, message, told, exc_info=error if is_bug else None)
         self._failures += 1
         self._is_store_known_good = False
         try:

@@ -50,6 +50,10 @@ class Databases:
     def drop_database(self, name: str) -> None:
         self._execute_when_left(name, f"drop database {name} with (force)")
 
+    def rename_database(self, name: str, to: str) -> None:
+        """Of one that nobody connects to any more."""
+        self._execute_when_left(name, f"alter database {name} rename to {to}")
+
     @contextmanager
     def database(self, template: str = "template1") -> Iterator[str]:
         """The URL of a fresh database, dropped afterwards."""

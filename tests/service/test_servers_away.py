@@ -16,12 +16,13 @@ import pytest
 from tests.program import PHOTO, ROOT, Person, clean_environment, run_program, wait_until
 from tests.servers import seaweedfs as store
 from tests.servers.clickhouse import ClickHouse
-from tests.servers.postgres import Postgres
+from tests.servers.postgres import USER, Postgres
 from tests.servers.process import free_port
 from tests.servers.proxy import Proxy, open_proxy
 from tests.servers.redis import KIND, Redis
 from tests.servers.seaweedfs import SeaweedFS
 from tests.service.readiness import Rows, rows, rows_once, rows_once_ready
+from tests.service.test_health_command import ask_until
 from tests.service.test_redis import EASY_PIPELINE
 
 Variables = dict[str, str]
@@ -105,6 +106,70 @@ def test_lost_while_running_it_is_a_row_and_comes_back_by_itself(
         assert job_id is not None
         assert person.wait_for_job(job_id)["status"] == "completed"
         assert not [line for line in program.log if line["level"] == "raw"]
+
+
+def test_ready_tells_why_the_database_lets_nobody_in_any_more(
+    tmp_path: Path, servers_folder: Path
+) -> None:
+    server = Postgres(servers_folder / f"postgres-{secrets.token_hex(4)}")
+    server.process.start()
+    try:
+        server.execute("postgres", "create role films login password 'hunter2'")
+        server.execute("postgres", "create database films owner films")
+        rules = server.socket_folder / "data" / "pg_hba.conf"
+        rules.write_text(f"host all {USER} all trust\nhost all films all scram-sha-256\n")
+        server.process.restart()
+        url = f"postgres://films:hunter2@127.0.0.1:{server.port}/films"
+
+        def change(statement: str) -> None:
+            server.execute("postgres", statement)
+            # Connections that stand are not asked again.
+            server.execute(
+                "postgres",
+                "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'films'",
+            )
+
+        with run_program(tmp_path, environment={"DATABASE_URL": url}) as program:
+            port = program.url.rpartition(":")[2]
+
+            def both_rows_say(why: str) -> Callable[[Rows], bool]:
+                told = f"the database cannot be used: {why}"
+                return lambda found: all(
+                    (found[name]["status"], found[name].get("detail")) == ("unavailable", told)
+                    for name in ("database", "queue")
+                )
+
+            rows_once_ready(program.url)
+            change("alter role films password 'hunter3'")
+            why = 'password authentication failed for user "films"'
+            rows_once(program.url, both_rows_say(why), "/ready tells of the password")
+            health = ask_until("unavailable", tmp_path, "--ready", "--port", port)
+            said = [line for line in health.stdout.splitlines() if line.startswith("FAIL")]
+            assert len(said) == 2 and all(line.endswith(f"used: {why}") for line in said)
+            # The same words, once for each outage.
+            assert program.wait_for_log(f"the database is away: {why}")
+
+            change("alter role films password 'hunter2'")
+            rows_once_ready(program.url)
+            change("alter role films nologin")
+            server.rename_database("films", "movies")
+            change("alter role films login")
+            why = 'database "films" does not exist'
+            rows_once(program.url, both_rows_say(why), "/ready tells of the database's name")
+
+            server.rename_database("movies", "films")
+            rows_once_ready(program.url)
+            server.process.stop()
+            rows_once(program.url, both_rows_say("Connection refused"), "/ready tells of its end")
+            answer = httpx.post(
+                f"{program.url}/auth/login", json={"email": "a@b.cd", "password": "hunter2"}
+            )
+            # A user's business is what became of the request.
+            sentence = "the database cannot be reached; nothing was changed"
+            assert (answer.status_code, answer.json()["error"]) == (503, sentence)
+            assert "hunter" not in str(program.log)
+    finally:
+        server.process.stop()
 
 
 def test_without_clickhouse_it_starts_and_says_so_until_it_is_there(

@@ -44,7 +44,8 @@ class Finding:
 class Check:
     name: str
     probe: Callable[[], Awaitable[Finding]]
-    """Raises a MediaConvertError, whose sentence becomes the row's detail."""
+    """Raises a MediaConvertError, whose sentence (of Unavailable the reason) becomes the row's
+    detail."""
     is_required: bool = True
     """Whether the service is of no use without it; else it is only degraded."""
 
@@ -99,6 +100,8 @@ class Readiness:
         try:
             with trio.move_on_after(self._deadline_seconds):
                 finding = await check.probe()
+        except Unavailable as error:
+            finding = Finding(broken, detail=error.reason)
         except MediaConvertError as error:
             finding = Finding(broken, detail=str(error))
         return DependencyRow(
@@ -160,7 +163,7 @@ class _Queue:
         try:
             version = await self.notices.check()
         except Unavailable as error:
-            return Finding("degraded", detail=f"workers poll: {error}")
+            return Finding("degraded", detail=f"workers poll: {error.reason}")
         return Finding(
             version=version,
             detail="workers of other processes poll; redis.url spares it" if self.polls else None,

@@ -14,7 +14,7 @@ from enum import Enum, auto
 from importlib.resources.abc import Traversable
 from typing import Any, Protocol, TypeVar
 
-from mediaconvert.errors import MediaConvertError
+from mediaconvert.errors import MediaConvertError, Unavailable
 
 T = TypeVar("T")
 
@@ -49,7 +49,7 @@ class Connection(Protocol):
         """Run it for its effect; answers how many rows it changed."""
 
     def execute_many(self, query: str, rows: Iterable[Sequence[Param]]) -> Awaitable[None]:
-        """Run it once a row of parameters."""
+        """Run it once a row of parameters. It answers nothing (no `returning`)."""
 
     def now_us(self) -> Awaitable[int]:
         """The database's clock, microseconds since 1970 UTC; one instant a transaction."""
@@ -94,6 +94,14 @@ class Driver(Protocol):
 class UniqueViolation(MediaConvertError):
     """A row with that unique value exists. Bodies turn it into their refusal; the
     transaction is lost by then."""
+
+
+def nothing_changed(message: str, retry_after_seconds: int = 1, *, reason: str = "") -> Unavailable:
+    """Why a transaction was not done, for whoever asked for it; who only wants to know how the
+    database is (`/ready`) is told the reason alone."""
+    return Unavailable(
+        f"{message}; nothing was changed", retry_after_seconds, reason=reason or message
+    )
 
 
 class QueryError(MediaConvertError):

@@ -14,8 +14,9 @@ import ssl
 
 import asyncpg
 
+from mediaconvert.backends.sql.driver import nothing_changed
 from mediaconvert.backends.sql.postgres_uri import PostgresAddress
-from mediaconvert.errors import StartupError, StorageFull, Unavailable
+from mediaconvert.errors import StartupError, StorageFull
 
 CONNECTION_ERRORS = (
     OSError,  # refused, reset, timed out, no such host, TLS
@@ -92,17 +93,18 @@ def translated(error: Exception) -> Exception:
     if state == "53100":
         return StorageFull()
     if state == "53300":
-        return Unavailable("the database has no connection left for us; nothing was changed", 5)
+        return nothing_changed("the database has no connection left for us", 5)
     if state == "57014":
-        return Unavailable("the catalog took too long; nothing was changed")
+        return nothing_changed("the catalog took too long")
     if state == "55P03":
-        return Unavailable("the catalog is busy; nothing was changed")
+        return nothing_changed("the catalog is busy")
     if is_conflict(error):
-        return Unavailable("too many want to change the same at once; nothing was changed")
+        return nothing_changed("too many want to change the same at once")
     if is_read_only(error):
-        return Unavailable("the database is a read-only replica; nothing was changed", 5)
+        return nothing_changed("the database is a read-only replica", 5)
     if is_lost(error) or state[:2] in ("53", "57", "58", "28") or state == "3D000":
-        return Unavailable("the database cannot be reached; nothing was changed", 2)
+        why = f"the database cannot be used: {reason(error)}"
+        return nothing_changed("the database cannot be reached", 2, reason=why)
     return error
 
 

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import trio
 import trio_asyncio
 
-from mediaconvert.backends.sql.driver import Body, Connection, UniqueViolation
+from mediaconvert.backends.sql.driver import Body, Connection, UniqueViolation, nothing_changed
 from mediaconvert.backends.sql.migrations import Migration
 from mediaconvert.backends.sql.postgres_errors import (
     CONNECTION_ERRORS,
@@ -75,7 +75,14 @@ class Begin(Enum):
     READ = "begin isolation level repeatable read read only"
 
 
-_NOT_KNOWN = "the database did not answer; it is not known whether the change was made"
+def _not_known(
+    retry_after_seconds: int = 1, reason: str = "the database did not answer"
+) -> Unavailable:
+    return Unavailable(
+        "the database did not answer; it is not known whether the change was made",
+        retry_after_seconds,
+        reason=reason,
+    )
 
 
 @dataclass(slots=True)
@@ -145,13 +152,13 @@ class PostgresPool:
             with trio.move_on_after(self._deadline_seconds) as waiting:
                 await self._places.acquire()
             if waiting.cancelled_caught:
-                raise Unavailable("the catalog is overloaded; nothing was changed")
+                raise nothing_changed("the catalog is overloaded")
             limit = trio.current_time() + self._deadline_seconds + _GRACE_SECONDS
             try:
                 with trio.CancelScope(shield=True, deadline=limit):
                     result: T = await self._loop.run_aio_coroutine(work)
                     return result
-                raise Unavailable(_NOT_KNOWN)
+                raise _not_known()
             finally:
                 self._places.release()
 
@@ -222,7 +229,7 @@ class PostgresPool:
         if is_cut and session.is_committing:
             return await self._verdict(session.committing, attempts)
         if session.is_expired and session.has_begun:
-            raise Unavailable("the catalog took too long; nothing was changed") from error
+            raise nothing_changed("the catalog took too long") from error
         if is_cut or is_stale(error):
             attempts.losses += 1
             if attempts.losses <= MAX_LOSSES:
@@ -236,9 +243,7 @@ class PostgresPool:
                 pause = 0.005 * 2 ** min(attempts.conflicts, MAX_CONFLICTS)
                 await asyncio.sleep(random.uniform(0, pause))
                 return Verdict.ABORTED
-            raise Unavailable(
-                "too many want to change the same at once; nothing was changed"
-            ) from error
+            raise nothing_changed("too many want to change the same at once") from error
         if is_read_only(error):
             # Of several hosts another may be the primary by now.
             self._forget_idle_since(self._loop.time())
@@ -247,15 +252,15 @@ class PostgresPool:
     async def _verdict(self, transaction: TransactionId | None, attempts: _Attempts) -> Verdict:
         """Of a transaction whose commit was not answered."""
         if transaction is None:
-            raise Unavailable(_NOT_KNOWN)
+            raise _not_known()
         self._unsettled.add(transaction)
         try:
             verdict = await self._ask(transaction, attempts)
         except Unavailable as error:
-            raise Unavailable(_NOT_KNOWN, error.retry_after_seconds) from error
+            raise _not_known(error.retry_after_seconds, error.reason) from error
         if verdict in (Verdict.COMMITTED, Verdict.ABORTED):
             return verdict
-        raise Unavailable(_NOT_KNOWN)
+        raise _not_known()
 
     async def _ask(self, transaction: TransactionId, attempts: _Attempts) -> Verdict:
         session = await self._take(attempts)

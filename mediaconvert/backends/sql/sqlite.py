@@ -17,7 +17,7 @@ from typing import TypeVar
 
 import trio
 
-from mediaconvert.backends.sql.driver import Body, Isolation
+from mediaconvert.backends.sql.driver import Body, Isolation, nothing_changed
 from mediaconvert.backends.sql.migrations import Migration, pending
 from mediaconvert.backends.sql.sqlite_session import ReadOnlyFile, Session
 from mediaconvert.errors import StartupError, Unavailable
@@ -158,7 +158,7 @@ class _Pool:
         with trio.move_on_after(within_seconds) as waiting:
             await self._free.acquire()
         if waiting.cancelled_caught:
-            raise Unavailable("the catalog is overloaded; nothing was changed")
+            raise nothing_changed("the catalog is overloaded")
         # The one used last: its page cache is the warmest.
         return self._idle.pop()
 

@@ -13,7 +13,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from mediaconvert.backends.sql.driver import Body, Connection, Param, UniqueViolation
+from mediaconvert.backends.sql.driver import (
+    Body,
+    Connection,
+    Param,
+    QueryError,
+    UniqueViolation,
+    nothing_changed,
+)
 from mediaconvert.errors import InvalidRequest, StorageFull, Unavailable
 
 T = TypeVar("T")
@@ -187,8 +194,12 @@ class _SqliteConnection:
 
     async def execute_many(self, query: str, rows: Iterable[Sequence[Param]]) -> None:
         self.check_deadline()
+        text = self._queries[query]
+        if "returning" in text:
+            # Python 3.12 and 3.13 refuse it at the second row; so that 3.11 does not hide it.
+            raise QueryError(f"the query '{query}' answers rows, and cannot be run once a row")
         with _unique_violations():
-            self._raw.executemany(self._queries[query], rows)
+            self._raw.executemany(text, rows)
 
     async def now_us(self) -> int:
         if self._now_us is None:
@@ -207,7 +218,7 @@ class _SqliteConnection:
 
     def check_deadline(self) -> None:
         if time.monotonic() > self._stop_at:
-            raise Unavailable("the catalog took too long; nothing was changed")
+            raise nothing_changed("the catalog took too long")
 
 
 def _in_range(param: Param) -> Param:
@@ -244,9 +255,9 @@ def _translated(error: sqlite3.Error) -> Exception:
     if primary == sqlite3.SQLITE_FULL:
         return StorageFull()
     if primary == sqlite3.SQLITE_INTERRUPT:
-        return Unavailable("the catalog took too long; nothing was changed")
+        return nothing_changed("the catalog took too long")
     if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return Unavailable("the catalog is in use by another program; nothing was changed")
+        return nothing_changed("the catalog is in use by another program")
     if primary == sqlite3.SQLITE_READONLY:
         return ReadOnlyFile(f"the catalog's file cannot be written: {error}")
     if primary in (
