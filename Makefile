@@ -82,7 +82,7 @@ schema: $(READY)  ## write the generated documents anew
 pins: $(DEV)  ## resolve the pinned requirements anew
 	sh packaging/pins.sh
 
-build: $(READY)  ## check that the package builds (the executable has its own issue)
+build: $(READY)  ## compile all modules, which finds those that cannot be read
 	$(BIN)/python -m compileall -q mediaconvert
 
 docker-up:  ## PostgreSQL, Redis, an S3 store, ClickHouse in containers; `make run` then uses them

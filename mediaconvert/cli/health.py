@@ -40,7 +40,10 @@ def _ask(server: ServerSettings, path: str) -> tuple[int, dict[str, Any]]:
         raise ConfigError("server.port is 0, any free port; name the one that was taken by --port")
     place = f"{host}:{server.port}"
     connection = http.client.HTTPConnection(host, server.port, timeout=_ANSWER_SECONDS)
+    is_connected = False
     try:
+        connection.connect()
+        is_connected = True
         connection.request("GET", path)
         response = connection.getresponse()
         answer = json.loads(response.read(1 << 20))
@@ -50,6 +53,12 @@ def _ask(server: ServerSettings, path: str) -> tuple[int, dict[str, Any]]:
     except (http.client.HTTPException, ValueError):
         raise StartupError(f"what answers on {place} is not MediaConvert") from None
     except OSError as error:
+        if is_connected and isinstance(error, TimeoutError):
+            raise StartupError(
+                f"{place} accepts connections, but nothing has answered within "
+                f"{_ANSWER_SECONDS:g} s: what listens there is stopped or hangs; look at its log, "
+                "and start it again"
+            ) from None
         raise StartupError(
             f"nothing answers on {place}: {error.strerror or error}; is `mediaconvert serve` "
             "running with these settings?"

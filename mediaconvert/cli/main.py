@@ -17,6 +17,10 @@ from mediaconvert.cli.options import add_settings_options
 from mediaconvert.errors import JobError, Refusal, StartupError
 
 
+IMAGE_SERVER = "image-server"
+"""Started by the service itself, in the sandbox; of no use to a person, and shown to none."""
+
+
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="mediaconvert",
@@ -28,7 +32,8 @@ def build_parser() -> argparse.ArgumentParser:
         action="version",
         version=f"mediaconvert {__version__} (AGPL-3.0; source: {SOURCE_URL})",
     )
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    commands.add_parser("help", help="print this list")
     _add_serve(commands)
     doctor = commands.add_parser("doctor", help="check tools, sandbox, disk and configuration")
     add_settings_options(doctor, "data_dir")
@@ -36,7 +41,8 @@ def build_parser() -> argparse.ArgumentParser:
     health.add_argument(
         "--ready", action="store_true", help="whether all that it depends on works, one by one"
     )
-    add_settings_options(health, "host", "port")
+    texts = {"host": "address that it listens on", "port": "its TCP port"}
+    add_settings_options(health, "host", "port", texts=texts)
     demo = commands.add_parser("demo", help="one film through the whole service, on its own")
     demo.add_argument("--output", type=Path, metavar="DIR", help="where it works and leaves files")
     move = commands.add_parser(
@@ -58,8 +64,6 @@ def build_parser() -> argparse.ArgumentParser:
     )
     _add_pipeline(commands)
     _add_config(commands)
-    # Started by the service itself, in the sandbox; of no use to a person.
-    commands.add_parser("image-server")
     return parser
 
 
@@ -125,14 +129,21 @@ def run_command(arguments: argparse.Namespace) -> int:
             from mediaconvert.cli import settings
 
             return settings.run(arguments)
-        case _:
-            from mediaconvert.tools import image_server
-
-            return image_server.main()
+        case "help":
+            build_parser().print_help()
+            return 0
+        case _:  # none was named
+            build_parser().print_help(sys.stderr)
+            return 2
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status: 0 done, 1 refused or failed with a sentence, 2 wrong usage."""
+    argv = sys.argv[1:] if argv is None else argv
+    if list(argv) == [IMAGE_SERVER]:
+        from mediaconvert.tools import image_server
+
+        return image_server.main()
     arguments = build_parser().parse_args(argv)
     if (machine := (platform.system(), platform.machine())) != ("Linux", "x86_64"):
         print(f"mediaconvert runs on Linux x86-64; this is {' '.join(machine)}", file=sys.stderr)

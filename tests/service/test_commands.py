@@ -30,6 +30,24 @@ def test_the_version_says_where_the_source_is(tmp_path: Path) -> None:
     assert "AGPL-3.0" in said and "https://" in said
 
 
+def test_help_and_no_command_at_all_list_the_commands(tmp_path: Path) -> None:
+    asked, bare = mediaconvert(tmp_path, "help"), mediaconvert(tmp_path)
+    assert (asked.returncode, asked.stderr) == (0, "")
+    assert (bare.returncode, bare.stdout) == (2, "")
+    assert asked.stdout == bare.stderr
+    for command in ("serve", "doctor", "health", "move", "migrate", "pipeline", "config"):
+        assert f"\n    {command} " in asked.stdout
+    unknown = mediaconvert(tmp_path, "srve")
+    assert unknown.returncode == 2 and "'serve'" in unknown.stderr
+    for done in (asked, unknown):
+        assert "image-server" not in done.stdout + done.stderr
+
+
+def test_the_flags_of_health_are_those_of_who_asks(tmp_path: Path) -> None:
+    said = mediaconvert(tmp_path, "health", "--help").stdout
+    assert "listens on" in said and "to listen on" not in said and "free" not in said
+
+
 def test_doctor_finds_every_tool_well_and_changes_nothing(tmp_path: Path) -> None:
     done = mediaconvert(tmp_path, "doctor")
     assert done.returncode == 0, done.stdout + done.stderr

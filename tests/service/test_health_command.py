@@ -80,6 +80,15 @@ def test_where_nothing_listens_the_answer_is_one_sentence(tmp_path: Path) -> Non
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_a_service_that_is_stopped_is_told_apart_from_none(tmp_path: Path) -> None:
+    # As a process that is stopped: the system accepts, and nobody answers.
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        done = ask(tmp_path, "--port", str(listener.getsockname()[1]))
+    assert done.returncode == 1 and done.stdout == ""
+    assert "accepts connections, but nothing has answered within" in done.stderr
+    assert "is stopped or hangs" in done.stderr
+
+
 def test_what_is_not_mediaconvert_is_not_taken_for_it(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
