@@ -18,7 +18,7 @@ from mediaconvert.errors import Unavailable
 from mediaconvert.ports.notices import Notice, Topic
 from tests.conformance.channels import open_well_notices, until_well
 from tests.recovery.worker_rig import until
-from tests.servers.redis import PROGRAMS, Redis
+from tests.servers.redis import KIND, PROGRAMS, Redis
 
 
 async def _carries(url: str) -> str:
@@ -78,8 +78,8 @@ async def test_tls_with_a_certificate_of_ones_own_authority(
     authority.cert_pem.write_to_path(authority_file)
     async with _tls_in_front(redis_server.port, authority, "localhost") as port:
         url = f"rediss://localhost:{port}?ssl_ca_certs={authority_file}"
-        assert (await _carries(url)).startswith("Redis ")
-        assert (await _carries(f"rediss://localhost:{port}?ssl_cert_reqs=none")).startswith("Redis")
+        assert (await _carries(url)).startswith(f"{KIND} ")
+        assert (await _carries(f"rediss://localhost:{port}?ssl_cert_reqs=none")).startswith(KIND)
 
 
 @pytest.mark.parametrize("certificate", ["redis.example.org", "localhost"])
