@@ -21,8 +21,8 @@ from mediaconvert.model import JobOutcome, JobStatus, Lease
 
 MAX_JOBS = 50
 MAX_OUTPUTS = 100
-"""Of one transaction: 100 outputs at some 5 round trips of a millisecond are half a second, a
-tenth of a transaction's deadline."""
+"""Of one transaction, unless a single job has more: an output takes some 60 µs of it (measured on
+PostgreSQL, 1,000 of one job), and jobs with few should not wait for those with many."""
 
 
 @dataclass(eq=False, slots=True)
