@@ -1,15 +1,18 @@
 """The five reports: from a number of days to what the analytics store says about them.
 
 The room between the REST side and the store; knows neither HTTP nor SQL. Reports lag behind
-the jobs by as long as the flusher takes.
+the jobs by as long as the flusher takes. Where the store is, and why it is away, is the log's
+business and no user's.
 """
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
+from mediaconvert.errors import Unavailable
 from mediaconvert.model import UserId
 from mediaconvert.ports.analytics import (
     AnalyticsStore,
@@ -23,33 +26,57 @@ from mediaconvert.ports.analytics import (
 MAX_DAYS = 365
 _DAY_US = 86_400_000_000
 
+T = TypeVar("T")
 
-@dataclass(frozen=True, slots=True)
+log = logging.getLogger("mediaconvert.analytics.reports")
+
+
 class Reports:
     """Over the jobs that a user made in the last `days` times 24 hours, 1 to MAX_DAYS; the
     caller has checked that. All raise Unavailable while the store is away."""
 
-    store: AnalyticsStore
-    clock: Callable[[], float] = time.time
+    def __init__(self, store: AnalyticsStore, clock: Callable[[], float] = time.time) -> None:
+        self._store = store
+        self._clock = clock
+        self._is_away = False
 
     async def job_stats(self, user_id: UserId, days: int) -> JobStats:
-        return await self.store.job_stats(user_id, self._since_us(days))
+        return await self._told(self._store.job_stats(user_id, self._since_us(days)))
 
     async def job_percentiles(self, user_id: UserId, days: int) -> JobPercentiles:
-        return await self.store.job_percentiles(user_id, self._since_us(days))
+        return await self._told(self._store.job_percentiles(user_id, self._since_us(days)))
 
     async def timeline(
         self, user_id: UserId, days: int, interval: str
     ) -> tuple[TimelinePoint, ...]:
         """`interval` is `hour` or `day`; oldest first."""
-        return await self.store.timeline(user_id, self._since_us(days), interval)
+        return await self._told(self._store.timeline(user_id, self._since_us(days), interval))
 
     async def pipeline_stats(self, user_id: UserId, days: int) -> tuple[PipelineStats, ...]:
-        return await self.store.pipeline_stats(user_id, self._since_us(days))
+        return await self._told(self._store.pipeline_stats(user_id, self._since_us(days)))
 
     async def operation_stats(self, user_id: UserId, days: int) -> tuple[OperationStats, ...]:
         """Of jobs that ended in the window."""
-        return await self.store.operation_stats(user_id, self._since_us(days))
+        return await self._told(self._store.operation_stats(user_id, self._since_us(days)))
+
+    async def _told(self, answer: Awaitable[T]) -> T:
+        try:
+            found = await answer
+        except Unavailable as error:
+            if not self._is_away:
+                self._is_away = True
+                log.warning("reports are not available: %s", error.reason)
+            raise Unavailable(
+                "reports are not available just now; nothing is lost: what happens meanwhile is "
+                "in them when they are back",
+                error.retry_after_seconds,
+                is_lasting=error.is_lasting,
+                reason=error.reason,
+            ) from error
+        if self._is_away:
+            self._is_away = False
+            log.info("reports are available again")
+        return found
 
     def _since_us(self, days: int) -> int:
-        return int(self.clock() * 1_000_000) - days * _DAY_US
+        return int(self._clock() * 1_000_000) - days * _DAY_US

@@ -172,6 +172,84 @@ def test_ready_tells_why_the_database_lets_nobody_in_any_more(
         server.process.stop()
 
 
+REPORTS = (
+    *("jobs/stats", "jobs/percentiles", "jobs/timeline", "pipelines/stats", "operations/stats"),
+)
+NO_REPORTS = (
+    "reports are not available just now; nothing is lost: what happens meanwhile is in them when "
+    "they are back"
+)
+
+
+def test_users_are_told_what_does_not_work_and_not_where_the_servers_are(
+    tmp_path: Path, postgres: Postgres, clickhouse: ClickHouse, proxies: dict[str, Proxy]
+) -> None:
+    name = postgres.create_database()
+    environment = database_at(proxies["database"].port, name) | store_at(proxies["storage"].port)
+    with open_proxy(clickhouse.port) as proxy, clickhouse.database() as reports:
+        environment["CLICKHOUSE_DSN"] = clickhouse.dsn(reports, port=proxy.port)
+        secrets_of_ours = (
+            *(f":{each.port}" for each in (proxy, *proxies.values())),
+            *(name, reports, environment["S3_BUCKET"], "hunter2"),
+        )
+
+        def is_kept_from_users(answer: httpx.Response) -> None:
+            assert answer.status_code == 503, answer.text
+            assert int(answer.headers["retry-after"]) >= 1
+            assert not [each for each in secrets_of_ours if each in answer.text]
+
+        with run_program(tmp_path, environment=environment, expect_errors=True) as program:
+            person = Person(program.url)
+            person.upload("before.jpg", PHOTO)
+
+            def s3_answers(method: str, call: str, **parameters: str) -> httpx.Response:
+                url = person.s3.generate_presigned_url(
+                    call, {"Bucket": person.bucket, **parameters}, HttpMethod=method
+                )
+                body = b"film" if method == "PUT" else None
+                return httpx.request(method, url, content=body, timeout=120)
+
+            def has_reports() -> bool:
+                return person.rest.get("/api/analytics/jobs/stats").status_code == 200
+
+            def said_of_reports() -> list[str]:
+                told = [str(line["message"]).partition(": ") for line in program.log]
+                return [what for what, _, _ in told if what.startswith("reports are ")]
+
+            wait_until(has_reports, "reports are answered")
+            proxy.refuse()
+            for report in REPORTS:
+                answer = person.rest.get(f"/api/analytics/{report}")
+                is_kept_from_users(answer)
+                assert answer.json()["error"] == NO_REPORTS
+            why = f"ClickHouse at 127.0.0.1:{proxy.port}/{reports} cannot be used: "
+            program.wait_for_log(f"reports are not available: {why}", is_prefix=True)
+
+            proxies["storage"].refuse()
+            is_kept_from_users(s3_answers("GET", "get_object", Key="before.jpg"))
+            is_kept_from_users(s3_answers("PUT", "put_object", Key="after.jpg"))
+            proxies["database"].refuse()
+            is_kept_from_users(s3_answers("GET", "get_object", Key="before.jpg"))
+            is_kept_from_users(s3_answers("PUT", "put_object", Key="after.jpg"))
+            is_kept_from_users(s3_answers("GET", "list_objects_v2"))
+            is_kept_from_users(person.rest.get("/api/jobs"))
+            is_kept_from_users(person.rest.get("/api/analytics/jobs/stats"))
+            login = {"email": "a@b.cd", "password": "film-film"}
+            is_kept_from_users(httpx.post(f"{program.url}/auth/login", json=login, timeout=60))
+
+            for each in (proxy, *proxies.values()):
+                each.open()
+            wait_until(has_reports, "reports are answered again")
+            wait_until(
+                lambda: said_of_reports()[-1] == "reports are available again",
+                "their return is logged",
+            )
+            # Once each time, however many asked: a machine that pauses may lose it more often.
+            outages = len(said_of_reports()) // 2
+            lost_and_back = ["reports are not available", "reports are available again"]
+            assert said_of_reports() == lost_and_back * outages
+
+
 def test_without_clickhouse_it_starts_and_says_so_until_it_is_there(
     tmp_path: Path, clickhouse: ClickHouse
 ) -> None:

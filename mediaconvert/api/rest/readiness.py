@@ -133,7 +133,7 @@ def service_checks(
         Check("database", _plain(catalog.housekeeping.check)),
         Check("storage", _plain(blobs.check)),
         Check("queue", _Queue(catalog, notices, polls=polls).probe),
-        # A store that is away delays the reports; the outbox keeps their events.
+        # A store that is away costs the reports alone; the outbox keeps their events.
         Check("analytics", _plain(analytics.check), is_required=False),
     ]
     if tools is not None:
