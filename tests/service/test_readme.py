@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.program import ROOT, clean_environment, run_program
+from tests.program import ROOT, Person, clean_environment, run_program
 
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
@@ -52,7 +52,29 @@ def test_every_block_runs_as_pasted(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
         results = {p.name for p in (tmp_path / "results/job-1").iterdir()}
         assert results == {"video.mp4", "thumb.jpg", "manifest.json"}
+        # It holds a secret.
+        assert (tmp_path / "credentials.json").stat().st_mode & 0o777 == 0o600
         assert (tmp_path / "resized/resized.jpg").stat().st_size > 0
+
+
+def test_the_wait_for_a_job_ends_also_when_the_job_fails(tmp_path: Path) -> None:
+    (wait,) = [text for _, text in blocks() if "sleep" in text]
+    with run_program(tmp_path) as program:
+        person = Person(program.url)
+        person.save_pipeline("video-complete")
+        job_id = person.upload("film.mp4", b"no film at all", "video-complete")
+        assert job_id is not None
+        assert person.wait_for_job(job_id)["status"] == "failed"
+        loop = wait.partition("aws s3")[0].replace("http://localhost:8080", program.url)
+        done = subprocess.run(
+            ["bash", "-c", loop],
+            env=clean_environment(TOKEN=person.token),
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+    assert done.returncode == 0, done.stderr
+    assert '"failed"' in done.stdout and "error" in done.stdout
 
 
 def test_every_yaml_block_is_a_pipeline_that_can_be_saved() -> None:
