@@ -16,7 +16,6 @@ from mediaconvert import SOURCE_URL, __version__
 from mediaconvert.cli.options import add_settings_options
 from mediaconvert.errors import JobError, Refusal, StartupError
 
-
 IMAGE_SERVER = "image-server"
 """Started by the service itself, in the sandbox; of no use to a person, and shown to none."""
 
