@@ -95,10 +95,11 @@ class Receiver:
         async with self._blobs.stage(digests.update) as writer:
             async for piece in body.pieces():
                 await writer.write(piece)
-            is_kept = False
+            is_sealed = is_kept = False
             try:
                 # The store hashes in its own time: only now have the digests seen it all.
                 await writer.seal()
+                is_sealed = True
                 verify(body, digests)
                 segments = (Segment(writer.blob_id, 0, digests.size),)
                 committed = await uninterrupted(lambda: commit(segments, digests))
@@ -113,9 +114,9 @@ class Receiver:
                 return again
             finally:
                 if not is_kept:
-                    await self._discard(writer.blob_id)
+                    await self._discard(writer.blob_id, is_sealed=is_sealed)
 
-    async def _discard(self, blob_id: BlobId) -> None:
+    async def _discard(self, blob_id: BlobId, *, is_sealed: bool) -> None:
         """Delete a blob, unless its commit happened after all. What cannot be told is left to
         the sweep of orphans."""
         with trio.move_on_after(_CLEANUP_SECONDS, shield=True):
@@ -123,7 +124,9 @@ class Receiver:
                 if not await self._housekeeping.is_referenced(blob_id):
                     await self._blobs.delete([blob_id])
             except Unavailable as error:
-                log.warning("blob %s is left to the sweep of orphans: %s", blob_id, error)
+                # Of what could not even be sealed there is nothing, most likely.
+                level = logging.WARNING if is_sealed else logging.DEBUG
+                log.log(level, "blob %s is left to the sweep of orphans: %s", blob_id, error)
 
 
 async def uninterrupted(commit: Callable[[], Awaitable[_T]]) -> _T:

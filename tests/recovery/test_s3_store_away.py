@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import trio
+from botocore.exceptions import ClientError
 
 from mediaconvert.backends.blobs.s3 import S3Blobs
-from mediaconvert.errors import Unavailable
+from mediaconvert.errors import StartupError, Unavailable
+from tests.program import Person, run_program
+from tests.servers.process import free_port
 from tests.servers.proxy import Proxy, open_proxy
 from tests.servers.seaweedfs import SeaweedFS
-from tests.servers.stores import connect, s3_blobs
+from tests.servers.stores import connect, s3_blobs, s3_environment
 
 PATIENCE_SECONDS = 240.0
 
@@ -55,3 +60,61 @@ async def test_a_trial_object_that_could_not_be_deleted_is_deleted_by_the_next_t
         assert left.startswith("trial-")
         await until_it_answers(blobs)
         assert keys_of(blobs, seaweedfs) == []
+
+
+# --- the log ---------------------------------------------------------------------------------
+
+AWAY, BACK = "the blob store is away: ", "the blob store is back"
+
+
+def changes(messages: list[str]) -> list[str]:
+    return [message for message in messages if message.startswith((AWAY, BACK))]
+
+
+@pytest.mark.parametrize("how", ["refuse", "silence"])
+async def test_that_the_store_is_away_is_said_once_and_that_it_is_back(
+    proxy: Proxy, caplog: pytest.LogCaptureFixture, how: str
+) -> None:
+    caplog.set_level(logging.INFO, "mediaconvert.backends.blobs")
+    async with s3_blobs(address(proxy)) as blobs:
+        await blobs.check()
+        assert changes(caplog.messages) == []
+        getattr(proxy, how)()
+        for _ in range(3):
+            with pytest.raises(Unavailable):
+                await blobs.check()
+        with trio.fail_after(PATIENCE_SECONDS):
+            # The thread of a check that was given up says so when it is over.
+            while not changes(caplog.messages):  # noqa: ASYNC110
+                await trio.sleep(0.02)
+        (away,) = changes(caplog.messages)
+        assert away.startswith(AWAY)
+        proxy.open()
+        await until_it_answers(blobs)
+    assert changes(caplog.messages)[:2] == [away, BACK]
+
+
+async def test_of_a_store_that_is_away_at_the_start_only_the_start_tells(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with pytest.raises(StartupError, match="could not be reached"):
+        async with s3_blobs(f"http://127.0.0.1:{free_port()}"):
+            raise AssertionError("the block must not run")
+    assert changes(caplog.messages) == []
+
+
+@pytest.mark.slow
+def test_an_upload_of_which_nothing_was_stored_is_not_said_to_have_left_a_blob(
+    tmp_path: Path, proxy: Proxy
+) -> None:
+    environment = s3_environment(address(proxy))
+    with run_program(tmp_path, "--role", "api", environment=environment) as program:
+        person = Person(program.url)
+        proxy.refuse()
+        with pytest.raises(ClientError, match="ServiceUnavailable"):
+            person.upload("film.mp4", b"never stored")
+        program.wait_for_log(AWAY, is_prefix=True)
+        proxy.open()
+        person.upload("film.mp4", b"stored")
+        program.wait_for_log(BACK)
+        assert not [line for line in program.log if "left to the sweep" in str(line["message"])]

@@ -74,6 +74,7 @@ async def open_s3_blobs(settings: StorageSettings, *, transfers: int) -> AsyncIt
     blobs = S3Blobs(store, part_bytes=settings.s3_part_bytes, transfers=transfers)
     try:
         await blobs.calls.run(partial(prepare_bucket, store, blobs.trials))
+        store.http.health.watch()
         yield blobs
     finally:
         store.http.close()

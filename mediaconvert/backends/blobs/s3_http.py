@@ -17,7 +17,8 @@ from contextlib import contextmanager
 import urllib3
 from urllib3.exceptions import HTTPError
 
-from mediaconvert.backends.blobs.s3_errors import is_distrust
+from mediaconvert.backends.blobs.s3_errors import is_distrust, reason
+from mediaconvert.backends.blobs.s3_health import StoreHealth
 
 STALL_SECONDS = 12.0
 """A store that takes or sends nothing for this long is dead to the call."""
@@ -34,6 +35,8 @@ SLICE_BYTES = 256 << 10
 IDLE_CONNECTIONS = 64
 # Overloaded, restarting or asked too often (SlowDown is a 503): a later try may do.
 _BUSY = frozenset({429, 500, 502, 503, 504})
+# Says nobody, or somebody in front of it; what went wrong inside (500) says neither.
+_AWAY = frozenset({502, 503, 504})
 
 # That a connection beyond the idle ones is closed after use is worth no line in the log.
 logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
@@ -99,6 +102,7 @@ class StoreHttp(urllib3.PoolManager):
         self._local = threading.local()
         self.server_name = ""
         """What the store last called itself."""
+        self.health = StoreHealth()
 
     @contextmanager
     def patient(self, patience: Patience) -> Iterator[None]:
@@ -131,10 +135,12 @@ class StoreHttp(urllib3.PoolManager):
         joins_parts = method == "POST" and "uploadId=" in url
         while True:
             options["timeout"] = patience.timeout(COMPLETE_SECONDS if joins_parts else None)
+            asked_at = time.monotonic()
             try:
                 response = super().urlopen(method, url, redirect=False, retries=False, **options)
             except HTTPError as error:
                 if is_distrust(error) or not patience.may_retry():
+                    self._note_failure(patience, asked_at, reason(error))
                     raise
                 continue
             self.server_name = response.headers.get("server") or self.server_name
@@ -142,8 +148,17 @@ class StoreHttp(urllib3.PoolManager):
                 # So do some stores call an error (rclone), and the SDK does not read it then.
                 response.headers["content-type"] = "application/xml"
             if response.status not in _BUSY or not patience.may_retry():
+                if response.status in _AWAY:
+                    self._note_failure(patience, asked_at, f"HTTP status {response.status}")
+                elif response.status != 500:
+                    self.health.answered()
                 return response
             response.drain_conn()
+
+    def _note_failure(self, patience: Patience, asked_at: float, words: str) -> None:
+        # For those who have left, the store has little time to answer.
+        if not patience.is_abandoned:
+            self.health.failed(asked_at, words)
 
 
 class _Slices:
