@@ -299,9 +299,13 @@ async def test_a_listening_connection_that_carries_nothing_is_replaced(own_redis
 @pytest.mark.parametrize(
     ("login", "sentence"),
     [
-        ("", "refuses the user and password of redis.url"),
-        (":wrong@", "refuses the user and password of redis.url"),
-        ("nobody:film@", "refuses the user and password of redis.url"),
+        ("", "wants a password, and redis.url (REDIS_URL) has none; write it as in redis://:pass"),
+        (
+            "mute@",
+            "redis.url (REDIS_URL) has none; write it as in redis://mute:password@127.0.0.1:",
+        ),
+        (":wrong@", "refuses the user and password of redis.url (REDIS_URL)"),
+        ("nobody:film@", "refuses the user and password of redis.url (REDIS_URL)"),
         ("mute:film@", "does not allow this user what notices need"),
     ],
 )

@@ -198,8 +198,14 @@ def _connection(address: RedisAddress, step_seconds: float) -> _Connection:
 def _sentence(error: Exception, address: RedisAddress) -> str:
     where = f"Redis at {address}"
     match error:
+        case AuthenticationError() if address.password is None:
+            scheme = "unix" if address.path else "rediss" if address.is_tls else "redis"
+            return (
+                f"{where} wants a password, and redis.url (REDIS_URL) has none; write it as in "
+                f"{scheme}://{address.username or ''}:password@{address}"
+            )
         case AuthenticationError():
-            return f"{where} refuses the user and password of redis.url"
+            return f"{where} refuses the user and password of redis.url (REDIS_URL)"
         case NoPermissionError():
             return f"{where} does not allow this user what notices need ({error})"
         case _:
