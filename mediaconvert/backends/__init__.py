@@ -32,7 +32,7 @@ from mediaconvert.backends.sql.catalog import (
 )
 from mediaconvert.backends.sql.driver import Driver
 from mediaconvert.backends.sql.lock import hold_lock
-from mediaconvert.backends.sql.transfer import is_move_unfinished
+from mediaconvert.backends.sql.transfer import refuse_unfinished_move
 from mediaconvert.errors import StartupError, Unavailable
 from mediaconvert.ports.analytics import AnalyticsStore
 from mediaconvert.ports.backends import Backends
@@ -66,11 +66,7 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
     """Raises StartupError when a part cannot be opened, with what to do."""
     async with AsyncExitStack() as stack:
         database = await _open_database(stack, settings)
-        if await is_move_unfinished(database.driver):
-            raise StartupError(
-                "a move into this installation was begun and is not finished; run the same "
-                "`mediaconvert move` again, then start"
-            )
+        await refuse_unfinished_move(database.driver)
         analytics = await _open_analytics(stack, settings, database)
         blobs = await _open_blobs(stack, settings)
         verify = verify_embedded_store if database.is_embedded else verify_blob_store

@@ -2,12 +2,14 @@
 bucket, a file system that was not mounted; a store that another installation uses.
 
 The first node leaves a small blob whose name the catalog keeps; every further start has to find
-it. Called by `open_backends`.
+it. Called by `open_backends`; `doctor` looks in the same way, and leaves nothing.
 """
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
+from typing import Protocol
 
 from mediaconvert.errors import StartupError, Unavailable
 from mediaconvert.model import BlobId, Segment
@@ -25,21 +27,64 @@ _ALL = -1e9
 """Seconds: every blob was written before a moment in the far future."""
 
 
+class Look(Protocol):
+    """What a store shows of itself."""
+
+    async def next_names(self) -> list[BlobId]:
+        """Some more of the blobs there are; none when that was all. Raises Unavailable."""
+
+    async def read(self, blob_id: BlobId, size: int) -> bytes:
+        """Its first bytes. Raises Unavailable, also where it is not there or is shorter."""
+
+
+class Known(Protocol):
+    """What a catalog is asked: of ports.catalog.Housekeeping, as there."""
+
+    async def find_meta(self, key: str) -> str | None: ...
+
+    async def unknown_blobs(self, blob_ids: Sequence[BlobId]) -> tuple[BlobId, ...]: ...
+
+
+class EmptyCatalog:
+    """Known, where no catalog has been made yet."""
+
+    async def find_meta(self, key: str) -> str | None:
+        return None
+
+    async def unknown_blobs(self, blob_ids: Sequence[BlobId]) -> tuple[BlobId, ...]:
+        return tuple(blob_ids)
+
+
+async def check_blob_store(known: Known, look: Look) -> None:
+    """Raises StartupError where a start would be refused for its blobs, Unavailable. Changes
+    nothing."""
+    left = await known.find_meta(NAME)
+    if left is not None:
+        await _find_marker(look, BlobId(left))
+        return
+    installation = await known.find_meta(_INSTALLATION)
+    await _refuse_others(known, look, _marker(installation) if installation else None)
+
+
 async def verify_blob_store(housekeeping: Housekeeping, blobs: BlobStore) -> None:
     """Of nodes that share a catalog. Raises StartupError for a store that is not the
     installation's, Unavailable."""
     marker = _marker(await installation_id(housekeeping))
     known = await housekeeping.find_meta(NAME)
     if known is None:
-        await _refuse_others(housekeeping, blobs, marker)
+        await _refuse_others(housekeeping, _OpenStore(blobs), marker)
         mine = await _leave(blobs, marker)
         known = await housekeeping.meta(NAME, mine)
         if known == mine:
             return
         # Another node was the first.
         await blobs.delete([mine])
+    await _find_marker(_OpenStore(blobs), BlobId(known))
+
+
+async def _find_marker(look: Look, blob_id: BlobId) -> None:
     try:
-        await _read(blobs, BlobId(known), 1)
+        await look.read(blob_id, 1)
     except Unavailable as error:
         raise StartupError(
             "this node's blob store is not the one that the installation uses "
@@ -52,7 +97,7 @@ async def verify_embedded_store(housekeeping: Housekeeping, blobs: BlobStore) ->
     """At the first start of an embedded catalog: as `verify_blob_store`."""
     if await housekeeping.find_meta(_SEEN) is None:
         marker = _marker(await installation_id(housekeeping))
-        await _refuse_others(housekeeping, blobs, marker)
+        await _refuse_others(housekeeping, _OpenStore(blobs), marker)
         await housekeeping.set_meta(_SEEN, "yes")
 
 
@@ -61,18 +106,19 @@ async def installation_id(housekeeping: Housekeeping) -> str:
     return await housekeeping.meta(_INSTALLATION, secrets.token_hex(8))
 
 
-async def _refuse_others(housekeeping: Housekeeping, blobs: BlobStore, marker: bytes) -> None:
+async def _refuse_others(known: Known, look: Look, marker: bytes | None) -> None:
     """To a catalog that has just been made every blob is one that nothing refers to, and would be
-    swept after a day: also those of another installation in the same place."""
-    async for batch in blobs.older_than(_ALL):
-        unknown = await housekeeping.unknown_blobs(batch)
+    swept after a day: also those of another installation in the same place. `marker` is what
+    nodes of this one leave, where it has a name already."""
+    while batch := await look.next_names():
+        unknown = await known.unknown_blobs(batch)
         if len(unknown) < len(batch):
             return  # a catalog of before there were markers
         others = len(unknown) > _MAX_STARTING or [
-            blob_id for blob_id in unknown if not await _is_marker(blobs, blob_id, marker)
+            blob_id for blob_id in unknown if not await _is_marker(look, blob_id, marker)
         ]
         # A node that started beside us may have looked already, and taken its marker away.
-        if others and await housekeeping.find_meta(NAME) is None:
+        if others and await known.find_meta(NAME) is None:
             raise StartupError(
                 "the blob store holds blobs that this database knows nothing of, most likely "
                 "those of another installation (of another database), which would be deleted; "
@@ -81,17 +127,27 @@ async def _refuse_others(housekeeping: Housekeeping, blobs: BlobStore, marker: b
             )
 
 
-async def _is_marker(blobs: BlobStore, blob_id: BlobId, marker: bytes) -> bool:
+async def _is_marker(look: Look, blob_id: BlobId, marker: bytes | None) -> bool:
     """Whether another node of this installation, which starts beside us, has left it."""
     try:
-        return await _read(blobs, blob_id, len(marker)) == marker
+        return marker is not None and await look.read(blob_id, len(marker)) == marker
     except Unavailable:
         return False  # too short, or gone
 
 
-async def _read(blobs: BlobStore, blob_id: BlobId, size: int) -> bytes:
-    async with blobs.open([Segment(blob_id, 0, size)]) as pieces:
-        return b"".join([piece async for piece in pieces])
+class _OpenStore:
+    """Look, of the store that a start has opened."""
+
+    def __init__(self, blobs: BlobStore) -> None:
+        self._blobs = blobs
+        self._batches = blobs.older_than(_ALL)
+
+    async def next_names(self) -> list[BlobId]:
+        return await anext(self._batches, [])
+
+    async def read(self, blob_id: BlobId, size: int) -> bytes:
+        async with self._blobs.open([Segment(blob_id, 0, size)]) as pieces:
+            return b"".join([piece async for piece in pieces])
 
 
 def _marker(installation: str) -> bytes:

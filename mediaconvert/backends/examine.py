@@ -1,18 +1,20 @@
 """The servers that the settings name, asked without changing anything: for `doctor`.
 
 Connects to each as the service would, says its version or the sentence that a start would give,
-and leaves. No table, bucket, key or file is made. Parts that live in this machine's own files
-are not looked at here.
+and leaves. No table, bucket, key or file is made. Of what lives in this machine's own files only
+the blobs are looked at: whether they are another installation's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 
 import trio
 
+from mediaconvert.backends.blob_identity import EmptyCatalog, Known, Look, check_blob_store
 from mediaconvert.errors import StartupError, Unavailable
 from mediaconvert.settings import Settings
 
@@ -32,7 +34,8 @@ class Examined:
 
 
 async def examine(settings: Settings) -> tuple[Examined, ...]:
-    """One after the other; nothing for what the settings do not name."""
+    """One after the other; nothing for what the settings do not name. Whose the blobs are is told
+    where all servers are well and a start would be refused for it."""
     found: list[Examined] = []
     asked: list[tuple[str, bool, str, Callable[[Settings], Awaitable[str]]]] = [
         ("database", True, settings.database.url, _database),
@@ -52,7 +55,43 @@ async def examine(settings: Settings) -> tuple[Examined, ...]:
             # A setting that cannot be read refuses the start, whatever it is for.
             is_required = is_required or isinstance(error, StartupError)
         found.append(Examined(name, finding, is_well, is_required))
+    if all(server.is_well or not server.is_required for server in found):
+        try:
+            with trio.move_on_after(DEADLINE_SECONDS):
+                await _check_blobs(settings)
+        except (StartupError, Unavailable) as error:
+            found.append(Examined("installation", str(error), is_well=False, is_required=True))
     return tuple(found)
+
+
+async def _check_blobs(settings: Settings) -> None:
+    """Raises StartupError for blobs that are not this database's, Unavailable."""
+    async with AsyncExitStack() as stack:
+        known = await _known(stack, settings)
+        if known is not None:
+            await check_blob_store(known, _look(stack, settings))
+
+
+async def _known(stack: AsyncExitStack, settings: Settings) -> Known | None:
+    """The catalog as it is. None for an embedded one that is there, which to open would change
+    files, and for one that waits for migrations."""
+    if not settings.database.url:
+        return None if (settings.server.data_dir / "catalog.db").exists() else EmptyCatalog()
+    from mediaconvert.backends.sql.catalog import look_into_postgres_catalog
+
+    return await stack.enter_async_context(look_into_postgres_catalog(settings.database.url))
+
+
+def _look(stack: AsyncExitStack, settings: Settings) -> Look:
+    from mediaconvert.backends.blobs.looking import FolderLook, S3Look
+
+    if not settings.storage.s3_endpoint:
+        return FolderLook(settings.storage.directory or settings.server.data_dir / "blobs")
+    from mediaconvert.backends.blobs.s3_client import make_store
+
+    store = make_store(settings.storage)
+    stack.callback(store.http.clear)
+    return S3Look(store)
 
 
 async def _database(settings: Settings) -> str:

@@ -195,9 +195,9 @@ def _warnings_of_a_move(program: Program) -> list[str]:
     return [text for level, text in said if level == "warning" and " was moved to " in text]
 
 
-def _doctor(folder: Path) -> str:
+def _doctor(folder: Path, *arguments: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "mediaconvert.cli.main", "doctor"],
+        [sys.executable, "-m", "mediaconvert.cli.main", "doctor", *arguments],
         cwd=folder,
         env=clean_environment(PYTHONPATH=str(ROOT), **KEYS),
         capture_output=True,
@@ -261,6 +261,8 @@ def test_an_interrupted_move_goes_on_and_until_then_nothing_starts_on_the_target
         proxy.open()
         refused = _refused_start(places)
         assert "mediaconvert move" in refused and "Traceback" not in refused
+        seen = _doctor(places.target, "--config", str(places.config))
+        assert "FAIL  installation   a move into this installation was begun" in seen
         done = places.move()
         assert done.returncode == 0, done.stderr
         assert f"{60 - copied} blobs" in done.stdout
@@ -284,7 +286,8 @@ def test_a_store_that_goes_away_under_several_copies_is_one_sentence(
         assert proxy.is_tired.is_set()
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
-    (sentence,) = done.stderr.splitlines()
+    # The log has said as well that the store is away.
+    (sentence,) = [line for line in done.stderr.splitlines() if not line.startswith("{")]
     assert "run the same command again" in sentence
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import secrets
 import subprocess
 import sys
 from pathlib import Path
 
 from tests.program import ROOT, Person, clean_environment, run_program
 from tests.servers.postgres import Postgres
+from tests.servers.seaweedfs import ACCESS_KEY, SECRET_KEY, SeaweedFS
 
 KEYS = {"JWT_SECRET": "0123456789abcdefghijklmnopqrstuv", "MEDIACONVERT_MASTER_KEY": "A" * 43 + "="}
 
@@ -43,6 +45,49 @@ def test_a_node_with_a_blob_folder_of_its_own_is_refused_with_what_to_set(
             with run_program(second, environment=shared) as other:
                 person.move_to(other.url)
                 assert person.read("key") == b"bytes"
+
+
+def doctor(folder: Path, environment: dict[str, str]) -> str:
+    """What it says of the installation; empty where nothing is wrong with it."""
+    done = subprocess.run(
+        [sys.executable, "-m", "mediaconvert.cli.main", "doctor"],
+        cwd=folder,
+        env=clean_environment(PYTHONPATH=str(ROOT), **environment),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.stderr == ""
+    wrong = [line for line in done.stdout.splitlines() if line.startswith("FAIL  installation")]
+    said = "\n".join(wrong)
+    assert (done.returncode == 1) is bool(said), done.stdout
+    return said
+
+
+def test_doctor_refuses_the_blobs_that_a_start_would_refuse_and_makes_nothing(
+    tmp_path: Path, postgres: Postgres, seaweedfs: SeaweedFS
+) -> None:
+    bucket = {"S3_ENDPOINT": seaweedfs.endpoint, "S3_BUCKET": f"b{secrets.token_hex(6)}"}
+    bucket |= {"S3_ACCESS_KEY": ACCESS_KEY, "S3_SECRET_KEY": SECRET_KEY}
+    folder = {"MEDIACONVERT_STORAGE__DIRECTORY": str(tmp_path / "blobs")}
+    elsewhere = {"MEDIACONVERT_STORAGE__DIRECTORY": str(tmp_path / "elsewhere")}
+    elsewhere |= {"S3_BUCKET": f"b{secrets.token_hex(6)}"}
+    nothing = tmp_path / "nothing"
+    nothing.mkdir()
+    for place in (bucket, folder):
+        with postgres.database() as first, postgres.database() as empty:
+            ours = KEYS | {"DATABASE_URL": first} | place
+            assert doctor(nothing, ours) == ""
+            with run_program(tmp_path, environment=ours) as node:
+                Person(node.url).upload("key", b"bytes")
+                assert doctor(nothing, ours) == ""
+            assert "knows nothing of" in doctor(nothing, KEYS | {"DATABASE_URL": empty} | place)
+            assert "knows nothing of" in doctor(nothing, KEYS | place)
+            assert "is not the one that the installation uses" in doctor(nothing, ours | elsewhere)
+            tables = "select count(*) from information_schema.tables where table_schema = 'public'"
+            assert postgres.execute(empty, tables) == "0"
+    assert list(nothing.iterdir()) == []
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_the_first_node_may_start_again_and_leaves_one_marker(

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mediaconvert.backends.analytics.sql import analytics_queries
+from mediaconvert.backends.blob_identity import EmptyCatalog, Known
 from mediaconvert.backends.sql.buckets import SqlBuckets
 from mediaconvert.backends.sql.credentials import SqlCredentials
 from mediaconvert.backends.sql.driver import Driver, load_queries
@@ -24,6 +25,7 @@ from mediaconvert.backends.sql.outbox import SqlOutbox
 from mediaconvert.backends.sql.pipelines import SqlPipelines
 from mediaconvert.backends.sql.queue import SqlQueue
 from mediaconvert.backends.sql.sqlite import SqliteDriver, open_sqlite
+from mediaconvert.backends.sql.transfer import refuse_unfinished_move
 from mediaconvert.backends.sql.uploads import SqlUploads
 from mediaconvert.backends.sql.users import SqlUsers
 from mediaconvert.ports.catalog import Catalog
@@ -105,3 +107,24 @@ async def open_postgres_driver(
         address, queries, migrations, pool_size=pool_size, deadline_seconds=deadline_seconds
     ) as driver:
         yield driver
+
+
+@asynccontextmanager
+async def look_into_postgres_catalog(url: str) -> AsyncIterator[Known | None]:
+    """What a catalog that is not changed knows of blobs: nothing where the database is empty. None
+    where its schema waits for migrations. Raises StartupError as `open_postgres_driver`, and
+    where a move into it is not finished."""
+    from mediaconvert.backends.sql.postgres import look_into_postgres
+    from mediaconvert.backends.sql.postgres_uri import parse_postgres_uri
+
+    migrations = load_migrations(_HERE / "migrations", "postgres")
+    queries = _catalog_queries("postgres")
+    async with look_into_postgres(parse_postgres_uri(url), queries, migrations) as looked:
+        version, driver = looked
+        if version == 0:
+            yield EmptyCatalog()
+        elif version < migrations[-1].version:
+            yield None
+        else:
+            await refuse_unfinished_move(driver)
+            yield SqlHousekeeping(driver)

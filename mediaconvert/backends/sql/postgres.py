@@ -63,6 +63,21 @@ async def open_postgres(
             await pool.close()
 
 
+@contextlib.asynccontextmanager
+async def look_into_postgres(
+    address: PostgresAddress, queries: Mapping[str, str], migrations: Sequence[Migration]
+) -> AsyncIterator[tuple[int, PostgresDriver]]:
+    """The version of the schema, and the database as it is, to be read only. Raises StartupError
+    as `open_postgres` does."""
+    async with open_asyncio_loop() as loop:
+        pool = PostgresPool(loop, address, size=1, deadline_seconds=START_SECONDS)
+        try:
+            version = await pool.prepare(migrations, only_look=True)
+            yield version, PostgresDriver(pool, queries)
+        finally:
+            await pool.close()
+
+
 async def visit_postgres(
     address: PostgresAddress, migrations: Sequence[Migration], *, only_look: bool
 ) -> int:

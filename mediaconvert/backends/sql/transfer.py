@@ -233,10 +233,14 @@ class CatalogTransfer:
                 pass
 
 
-async def is_move_unfinished(driver: Driver) -> bool:
-    """Whether a move into this database was begun and not finished."""
+async def refuse_unfinished_move(driver: Driver) -> None:
+    """Raises StartupError where a move into this database was begun and not finished."""
     state = await driver.read(_load_state)
-    return state is not None and not state.done
+    if state is not None and not state.done:
+        raise StartupError(
+            "a move into this installation was begun and is not finished; run the same "
+            "`mediaconvert move` again, then start"
+        )
 
 
 async def _load_state(conn: Connection) -> MoveState | None:
