@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
+import asyncpg
 import pytest
 import trio
 import trustme
@@ -189,9 +191,10 @@ def guarded(servers_folder: Path) -> Iterator[Postgres]:
     server.process.start()
     try:
         server.execute("postgres", "create role secretive login password 'p@ss/w?rd#%'")
+        server.execute("postgres", f"create role bearer login superuser password '{HARD}'")
         server.execute("postgres", "create database secret owner secretive")
         rules = server.socket_folder / "data" / "pg_hba.conf"
-        rules.write_text("local all all trust\nhost all secretive all scram-sha-256\n")
+        rules.write_text("local all all trust\nhost all secretive,bearer all scram-sha-256\n")
         # Told to read them again, it would do so when it comes to it.
         server.process.restart()
         yield server
@@ -215,6 +218,108 @@ async def test_a_wrong_or_missing_password_is_one_sentence(guarded: Postgres) ->
 async def test_a_user_who_is_not_let_in_is_one_sentence(guarded: Postgres) -> None:
     sentence = await _refusal(f"postgres://stranger:hunter2@127.0.0.1:{guarded.port}/secret")
     assert "pg_hba.conf" in sentence and "hunter2" not in sentence
+
+
+HARD = "a-pass:w@rd/#1\\é"
+ESCAPED = HARD.replace("\\", "\\\\").replace(":", "\\:")
+"""As it is written in a password file."""
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "HOST:PORT:secret:bearer:WORD",
+        "*:*:*:*:WORD",
+        "HOST:PORT:*:bearer:WORD:and more",
+        "# bearer's\n\nHOST:1:*:*:other\nHOST:PORT:*:bearer:WORD\n*:*:*:*:other",
+        "HOST:PORT:*:be\\arer:WORD\r\n",
+        "HOST:PORT:*:bearer:other\n*:*:*:*:WORD",
+        "HOST:PORT:*:bearer:PLAIN",
+        " HOST:PORT:*:bearer:WORD",
+        "localhost:PORT:*:bearer:WORD",
+        "HOST:PORT:\\*:bearer:WORD",
+        "HOST:PORT:*:bearer",
+        "HOST:PORT:*:bearer:",
+        "",
+    ],
+)
+async def test_a_password_file_lets_in_whom_psql_lets_in(
+    guarded: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: str
+) -> None:
+    file = tmp_path / "passwords"
+    for name, value in (
+        *(("HOST", "127.0.0.1"), ("PORT", str(guarded.port))),
+        *(("WORD", ESCAPED), ("PLAIN", HARD)),
+    ):
+        lines = lines.replace(name, value)
+    file.write_text(lines, newline="")
+    file.chmod(0o600)
+    monkeypatch.setenv("PGPASSFILE", str(file))
+    url = f"postgres://bearer@127.0.0.1:{guarded.port}/secret"
+    if guarded.lets_in(url):
+        assert (await _who(url))[0] == "bearer"
+    else:
+        assert "refused the user or the password" in await _refusal(url)
+
+
+async def test_a_password_file_is_found_at_each_of_its_places(
+    guarded: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right, wrong = tmp_path / ".pgpass", tmp_path / "wrong"
+    right.write_text(f"*:*:*:bearer:{ESCAPED}\n")
+    wrong.write_text("*:*:*:*:hunter2\n")
+    for file in (right, wrong):
+        file.chmod(0o600)
+    url = f"postgres://bearer@127.0.0.1:{guarded.port}/secret"
+    monkeypatch.delenv("PGPASSFILE", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert (await _who(url))[0] == "bearer"
+    monkeypatch.setenv("PGPASSFILE", str(wrong))
+    await _refusal(url)
+    assert (await _who(f"{url}?passfile={right}"))[0] == "bearer"
+    # A password that is given wins over all of them.
+    assert (await _who(url.replace("bearer@", f"bearer:{quote(HARD, safe='')}@")))[0] == "bearer"
+    monkeypatch.setenv("PGPASSWORD", HARD)
+    assert (await _who(url))[0] == "bearer"
+
+
+async def test_a_password_file_that_others_may_read_is_not_used_which_is_said_once(
+    guarded: Postgres,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    file = tmp_path / "passwords"
+    file.write_text(f"*:*:*:bearer:{ESCAPED}\n")
+    file.chmod(0o640)
+    monkeypatch.setenv("PGPASSFILE", str(file))
+    url = f"postgres://bearer@127.0.0.1:{guarded.port}/secret"
+    assert "refused the user or the password" in await _refusal(url)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"the password file {file} is not used: others than its owner may read or change it; run "
+        f"chmod 600 {file}"
+    ]
+
+
+async def test_a_password_file_is_read_again_for_each_connection(
+    guarded: Postgres, tmp_path: Path
+) -> None:
+    file = tmp_path / "passwords"
+    file.write_text("*:*:*:*:hunter2\n")
+    file.chmod(0o600)
+    address = parse_postgres_uri(
+        f"postgres://bearer@127.0.0.1:{guarded.port}/secret?passfile={file}"
+    )
+    async with open_asyncio_loop() as loop:
+
+        async def connect() -> None:
+            with pytest.raises(asyncpg.InvalidPasswordError):
+                await open_session(address, PATIENCE_SECONDS)
+            file.write_text(f"*:*:*:bearer:{ESCAPED}\n")
+            session = await open_session(address, PATIENCE_SECONDS)
+            await session.close(1)
+
+        await loop.run_aio_coroutine(connect())
 
 
 # --- TLS -------------------------------------------------------------------------------------

@@ -80,11 +80,18 @@ class Databases:
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
-    def _psql(self, url: str, statement: str) -> subprocess.CompletedProcess[str]:
+    def lets_in(self, url: str) -> bool:
+        """Whether psql comes in, which is never asked for a password."""
+        done = self._psql(url, "select 1", "--no-password")
+        is_refused = "no password supplied" in done.stderr or "password auth" in done.stderr
+        assert is_refused is (done.returncode != 0), done.stderr
+        return not is_refused
+
+    def _psql(self, url: str, statement: str, *options: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [
                 *(str(self._bin / "psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"),
-                *("-d", url, "-c", statement),
+                *(*options, "-d", url, "-c", statement),
             ],
             capture_output=True,
             text=True,

@@ -78,6 +78,8 @@ async def open_session(address: PostgresAddress, seconds: float, settings: str =
         dsn=address.dsn,
         host=list(address.hosts) or None,
         port=list(address.ports) or None,
+        # A small file of this machine, as are the certificates.
+        password=address.password_file.password() if address.password_file else None,
         ssl=ssl.create_default_context() if address.trusts_system else None,
         timeout=min(seconds, address.connect_seconds or seconds),
         server_settings=dict(address.server_settings),

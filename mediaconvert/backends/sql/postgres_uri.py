@@ -1,9 +1,9 @@
 """DATABASE_URL: a libpq URI, checked, and made one that asyncpg understands.
 
 asyncpg hands every parameter that it does not know to the server, which refuses the connection;
-libpq has many of them. Looks at nothing but whether the named certificates exist, and never puts
-a password into an error. Called when the catalog is opened. (PostgreSQL's manual: libpq,
-Connection URIs and Parameter Key Words.)
+libpq has many of them. Looks at nothing but the environment, whether the named certificates
+exist and a named service, and never puts a password into an error. Called when the catalog is
+opened. (PostgreSQL's manual: libpq, Connection URIs and Parameter Key Words.)
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
+from mediaconvert.backends.sql.postgres_passfile import PasswordFile, password_file
 from mediaconvert.errors import StartupError, suggestion
 
 EXAMPLE = "postgres://user:password@host:5432/database"
@@ -24,8 +25,7 @@ _SESSION_ATTRIBUTES = (*("any", "read-write", "read-only", "primary", "standby",
 # asyncpg takes these as libpq does.
 _KNOWN = frozenset(
     (
-        *("dbname", "user", "password", "passfile", "service"),
-        *("sslmode", "sslcert", "sslkey", "sslrootcert", "sslcrl", "sslpassword"),
+        *("service", "sslmode", "sslcert", "sslkey", "sslrootcert", "sslcrl", "sslpassword"),
         *("sslnegotiation", "ssl_min_protocol_version", "ssl_max_protocol_version"),
         *("target_session_attrs", "krbsrvname", "gsslib"),
     )
@@ -34,7 +34,10 @@ _KNOWN = frozenset(
 _SERVER = frozenset(("application_name", "options"))
 # Read below.
 _OURS = frozenset(
-    ("host", "hostaddr", "port", "connect_timeout", "fallback_application_name", "pgbouncer")
+    (
+        *("host", "hostaddr", "port", "dbname", "user", "password", "passfile"),
+        *("connect_timeout", "fallback_application_name", "pgbouncer"),
+    )
 )
 # libpq's own affairs: sockets, and ways of proving who one is that asyncpg chooses by itself.
 # asyncpg speaks UTF-8, whatever client_encoding says.
@@ -73,6 +76,8 @@ class PostgresAddress:
     """`connect_timeout`, where it was given."""
     trusts_system: bool
     """TLS by the certificates that the machine trusts (`sslrootcert=system`)."""
+    password_file: PasswordFile | None = field(repr=False, compare=False)
+    """Where the password is looked up, where it is not known otherwise."""
 
     @property
     def shown(self) -> str:
@@ -104,15 +109,17 @@ def parse_postgres_uri(uri: str) -> PostgresAddress:
         "application_name", parameters.get("fallback_application_name", "mediaconvert")
     )
     hosts, ports = _places(match["hosts"], parameters)
+    login = _login(match, parameters)
     trusts_system = parameters.get("sslrootcert") == SYSTEM_ROOTS
     return PostgresAddress(
-        dsn=_dsn(match, parameters, trusts_system=trusts_system),
+        dsn=_dsn(login, parameters, trusts_system=trusts_system),
         hosts=hosts,
         ports=ports,
-        database=parameters.get("dbname") or unquote(match["database"] or ""),
+        database=login["dbname"],
         server_settings=settings,
         connect_seconds=_seconds(parameters.get("connect_timeout", "")),
         trusts_system=trusts_system,
+        password_file=password_file({**parameters, **login}, hosts, ports),
     )
 
 
@@ -257,18 +264,22 @@ def _is_true(text: str) -> bool:
     return text.lower() in ("true", "1", "yes", "on")
 
 
-def _dsn(match: re.Match[str], parameters: Mapping[str, str], *, trusts_system: bool) -> str:
-    """Every part unquoted and quoted anew: asyncpg's own reading of a URI differs from libpq's
-    where there is an '@' or a '#'."""
+def _login(match: re.Match[str], parameters: Mapping[str, str]) -> dict[str, str]:
+    """Who, and to which database; empty where the URI does not say. A parameter wins."""
+    user, _, password = (match["auth"] or "").partition(":")
+    said = {"user": user, "password": password, "dbname": match["database"] or ""}
+    return {name: parameters.get(name) or unquote(text) for name, text in said.items()}
+
+
+def _dsn(login: Mapping[str, str], parameters: Mapping[str, str], *, trusts_system: bool) -> str:
+    """Every part quoted anew: asyncpg's own reading of a URI differs from libpq's where there
+    is an '@' or a '#', and of a database that is named twice, or in a parameter alone."""
     kept = {name: value for name, value in parameters.items() if name in _KNOWN and value}
     if trusts_system:
         for name in ("sslmode", "sslrootcert"):
             kept.pop(name, None)
-    user, separator, password = (match["auth"] or "").partition(":")
-    auth = f"{_again(user)}{separator}{_again(password)}@" if match["auth"] else ""
+    user, password, database = (quote(login[k], safe="") for k in ("user", "password", "dbname"))
+    auth = f"{user}:{password}@" if password else f"{user}@" if user else ""
     query = f"?{urlencode(kept, quote_via=quote)}" if kept else ""
-    return f"postgresql://{auth}/{_again(match['database'] or '')}{query}"
-
-
-def _again(text: str) -> str:
-    return quote(unquote(text), safe="")
+    # Without a name no slash: to asyncpg it would be a database without a name.
+    return f"postgresql://{auth}{database and '/'}{database}{query}"
