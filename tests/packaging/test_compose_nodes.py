@@ -17,7 +17,7 @@ from tests.packaging.compose import services, with_variables
 from tests.program import PHOTO, ROOT, Person, Program, clean_environment, run_program, wait_until
 from tests.servers.clickhouse import ClickHouse
 from tests.servers.postgres import Postgres
-from tests.servers.redis import Redis
+from tests.servers.redis import KIND, Redis
 from tests.servers.seaweedfs import ACCESS_KEY, SECRET_KEY, SeaweedFS
 
 FILE = ROOT / "config/cluster.yaml"
@@ -72,7 +72,7 @@ def health(program: Program) -> subprocess.CompletedProcess[str]:
 def names_all_servers(program: Program) -> bool:
     """By the version, which is missing of one that did not answer within its two seconds."""
     said = health(program)
-    servers = ("PostgreSQL", "SeaweedFS", "Redis", "ClickHouse")
+    servers = ("PostgreSQL", "SeaweedFS", KIND, "ClickHouse")
     return said.returncode == 0 and all(server in said.stdout for server in servers)
 
 
