@@ -219,7 +219,12 @@ def _take_variables(
             found[f.name] = (variables[name], name + where)
     for name in sorted(variables):
         if name.startswith(PREFIX) and name not in ours and name not in OTHER_VARIABLES:
-            near = suggestion(name, (*ours, *OTHER_VARIABLES), prefix=PREFIX)
+            original = name.removeprefix(PREFIX)
+            near = (
+                f"; did you mean '{original}'?"
+                if original in aliases
+                else suggestion(name, (*ours, *OTHER_VARIABLES), prefix=PREFIX)
+            )
             problems.append(f"unknown variable {name}{where}{near}")
 
 

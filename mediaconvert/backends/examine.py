@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import trio
 
@@ -57,10 +58,13 @@ async def examine(settings: Settings) -> tuple[Examined, ...]:
         found.append(Examined(name, finding, is_well, is_required))
     if all(server.is_well or not server.is_required for server in found):
         try:
-            with trio.move_on_after(DEADLINE_SECONDS):
+            with trio.move_on_after(DEADLINE_SECONDS) as looking:
                 await _check_blobs(settings)
         except (StartupError, Unavailable) as error:
             found.append(Examined("installation", str(error), is_well=False, is_required=True))
+        if looking.cancelled_caught:
+            finding = f"whose the blobs are was not found out within {DEADLINE_SECONDS:g} s"
+            found.append(Examined("installation", finding, is_well=False, is_required=False))
     return tuple(found)
 
 
@@ -76,10 +80,18 @@ async def _known(stack: AsyncExitStack, settings: Settings) -> Known | None:
     """The catalog as it is. None for an embedded one that is there, which to open would change
     files, and for one that waits for migrations."""
     if not settings.database.url:
-        return None if (settings.server.data_dir / "catalog.db").exists() else EmptyCatalog()
+        return None if _is_there(settings.server.data_dir / "catalog.db") else EmptyCatalog()
     from mediaconvert.backends.sql.catalog import look_into_postgres_catalog
 
     return await stack.enter_async_context(look_into_postgres_catalog(settings.database.url))
+
+
+def _is_there(path: Path) -> bool:
+    """Also where this user may not look: what is wrong with the folder is told elsewhere."""
+    try:
+        return path.exists()
+    except OSError:
+        return True
 
 
 def _look(stack: AsyncExitStack, settings: Settings) -> Look:

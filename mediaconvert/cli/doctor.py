@@ -72,7 +72,8 @@ def _machine() -> Verdict:
 
 def _disk(settings: Settings) -> Iterator[Verdict]:
     folder = settings.server.data_dir.absolute()
-    existing = next(p for p in (folder, *folder.parents) if p.exists())
+    # A parent that this user may not search hides what is below it; Path.exists would raise.
+    existing = next(p for p in (folder, *folder.parents) if os.path.exists(p))  # noqa: PTH110
     if not os.access(existing, os.W_OK | os.X_OK):
         yield Verdict(
             BAD, "data folder", f"{folder} cannot be written to", "give it to the service's user"

@@ -156,6 +156,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if unknown is not None or known is None:
             raise
         return _say(_leaves(known))
+    except BaseExceptionGroup as group:
+        if group.split(KeyboardInterrupt)[1] is not None:
+            raise
+        return 130
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # `mediaconvert config show | head`

@@ -96,7 +96,10 @@ async def copy_blobs(
         # A store that goes away fails all that is under way; one sentence says it.
         if group.split(_FAILURES)[1] is not None:
             raise
-        raise group.exceptions[0] from group
+        first: BaseException = group
+        while isinstance(first, BaseExceptionGroup):
+            first = first.exceptions[0]
+        raise first from group
     return copied
 
 

@@ -65,6 +65,22 @@ def test_doctor_says_what_to_do_about_a_tool_that_is_not_there(tmp_path: Path) -
     assert "Traceback" not in done.stderr
 
 
+def test_a_folder_that_cannot_be_looked_into_is_told_by_doctor_and_by_a_move(
+    tmp_path: Path,
+) -> None:
+    # Whoever is root may look everywhere; at a name that is too long the system refuses too.
+    folder = tmp_path / ("data" * 100)
+    done = mediaconvert(tmp_path, "doctor", "--data-dir", str(folder))
+    assert "Traceback" not in done.stderr
+    assert "ok    ffmpeg" in done.stdout
+    (tmp_path / "to.yaml").write_text(f"server:\n  data_dir: {folder}\n")
+    (tmp_path / "source").mkdir()
+    done = mediaconvert(tmp_path, "move", "--to", "to.yaml", "--data-dir", "source")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "cannot be made: File name too long; set server.data_dir" in done.stderr
+
+
 def test_migrate_finds_an_embedded_catalog_well(tmp_path: Path) -> None:
     with run_program(tmp_path):
         pass

@@ -291,6 +291,34 @@ def test_a_store_that_goes_away_under_several_copies_is_one_sentence(
     assert "run the same command again" in sentence
 
 
+def test_a_move_that_is_interrupted_from_the_keyboard_ends_without_a_word(
+    places: Places, seaweedfs: SeaweedFS
+) -> None:
+    with run_program(places.source, environment=KEYS) as old:
+        person = Person(old.url)
+        for number in range(8):
+            person.upload(f"{number}", os.urandom(200_000))
+    with closing(TiredStore(seaweedfs.port, after_bytes=4 * 200_000)) as proxy:
+        through = f"http://127.0.0.1:{proxy.port}"
+        text = places.config.read_text()
+        places.config.write_text(text.replace(seaweedfs.endpoint, through))
+        # A shell may have told what it runs in the background to ignore the signal.
+        first = subprocess.Popen(
+            ["env", "--default-signal=INT", *places.command()],
+            cwd=places.target,
+            env=clean_environment(PYTHONPATH=str(ROOT), **KEYS),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            wait_until(proxy.is_tired.is_set, "the store has fallen silent")
+        finally:
+            first.send_signal(signal.SIGINT)
+            _, said = first.communicate(timeout=240)
+    assert (first.returncode, said) == (130, "")
+
+
 def _refused_start(places: Places) -> str:
     """What a start on the target says that comes to nothing."""
     refused = subprocess.run(

@@ -54,6 +54,7 @@ def test_every_mistake_is_reported_at_once_with_a_suggestion(tmp_path: Path) -> 
         ("PASSWORD", ""),
         ("SERVER__PROT", "; did you mean 'MEDIACONVERT_SERVER__PORT'?"),
         ("WORKERS_SLOTS", "; did you mean 'MEDIACONVERT_WORKERS__SLOTS'?"),
+        ("S3_BUCKET", "; did you mean 'S3_BUCKET'?"),
         ("DATADIR", "; did you mean 'MEDIACONVERT_DATA_DIR'?"),
     ],
 )

@@ -39,6 +39,8 @@ def test_a_url_without_a_password_is_shown_as_it_is(url: str) -> None:
          f"postgres://db/films?user=ann&password={MASK}&sslpassword={MASK}"),
         ("postgres://db?oauth_client_secret=hunter2&scram_client_key=hunter2",
          f"postgres://db?oauth_client_secret={MASK}&scram_client_key={MASK}"),
+        ("redis://hunter2@cache:6379", f"redis://{MASK}@cache:6379"),
+        ("hunter2@cache:6379", f"{MASK}@cache:6379"),
         ("redis://:hunter2@cache:6379/1", f"redis://:{MASK}@cache:6379/1"),
         ("ann:hunter2@cache:6379", f"ann:{MASK}@cache:6379"),
         ("unix://ann:hunter2@/run/redis.sock", f"unix://ann:{MASK}@/run/redis.sock"),
@@ -62,6 +64,14 @@ def test_only_the_password_is_masked(url: str, shown: str) -> None:
         "http://ch:8123/?%70assword=hunter2",
         "http://ch:8123/?hunter2",
         "http://[::1:hunter2",
+        "Server=db;Port=5432;User=ann;Password=hunter2",
+        "cache.internal:6379,password=hunter2,ssl=True",
+        "host=ch;password=hunter2",
+        "password=hunter2",
+        "postgres://db/films;password=hunter2",
+        "postgres://db/films&password=hunter2",
+        "postgres://db?x=y;password=hunter2",
+        "user=ann;password=hunter2@db",
     ],
 )
 def test_what_is_not_clear_is_masked_whole(url: str) -> None:
