@@ -44,6 +44,13 @@ def test_the_original_programs_form_is_understood() -> None:
         ("postgres://ignored/d?host=/run&port=7", ("/run",), (7,)),
         ("postgres://%2Fvar%2Frun/d", ("/var/run",), (5432,)),
         ("postgres:///d?hostaddr=10.0.0.1", ("10.0.0.1",), (5432,)),
+        ("postgres://localhost:6000/d?host=/cloudsql/films", ("/cloudsql/films",), (6000,)),
+        ("postgres://:6000/d?host=/cloudsql/films", ("/cloudsql/films",), (6000,)),
+        ("postgres://h:6000/d?hostaddr=10.0.0.1", ("10.0.0.1",), (6000,)),
+        ("postgres://h:6000/d?host=a,b", ("a", "b"), (6000, 6000)),
+        ("postgres://h:6000,i/d?host=a,b", ("a", "b"), (6000, 5432)),
+        ("postgres://h:6000/d?host=a&port=7", ("a",), (7,)),
+        ("postgres://h,i/d?host=a", ("a",), (5432,)),
     ],
 )
 def test_hosts_come_in_many_forms(uri: str, hosts: tuple[str, ...], ports: tuple[int, ...]) -> None:
@@ -126,6 +133,8 @@ def test_words_of_other_programs_are_understood() -> None:
         ("postgres://::1/d", r"'::1' should stand in \[ and \]"),
         ("postgres://[::1/d", r"should stand in \[ and \]"),
         ("postgres://a,b/d?port=1,2,3", "2 hosts and 3 ports"),
+        ("postgres://a,b/d?hostaddr=10.0.0.1", r"hosts \(2\) and hostaddr \(1\)"),
+        ("postgres://a:1,b:2/d?host=c", "1 host and 2 ports"),
         ("postgres://h/d?sslmode=required", "did you mean 'require'"),
         ("postgres://h/d?target_session_attrs=master", "may be any, read-write"),
         ("postgres://h/d?aplication_name=x", "did you mean 'application_name'"),

@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 from mediaconvert.backends.sql.postgres_passfile import PasswordFile, password_file
@@ -108,18 +109,18 @@ def parse_postgres_uri(uri: str) -> PostgresAddress:
     settings.setdefault(
         "application_name", parameters.get("fallback_application_name", "mediaconvert")
     )
-    hosts, ports = _places(match["hosts"], parameters)
+    places = _places(match["hosts"], parameters)
     login = _login(match, parameters)
     trusts_system = parameters.get("sslrootcert") == SYSTEM_ROOTS
     return PostgresAddress(
         dsn=_dsn(login, parameters, trusts_system=trusts_system),
-        hosts=hosts,
-        ports=ports,
+        hosts=places.hosts,
+        ports=places.ports,
         database=login["dbname"],
         server_settings=settings,
         connect_seconds=_seconds(parameters.get("connect_timeout", "")),
         trusts_system=trusts_system,
-        password_file=password_file({**parameters, **login}, hosts, ports),
+        password_file=password_file({**parameters, **login}, places.named, places.ports),
     )
 
 
@@ -189,7 +190,14 @@ def _check_files(parameters: Mapping[str, str]) -> None:
                 raise _wrong(f"its {name} {file} cannot be read: {error.strerror}") from None
 
 
-def _places(hosts: str, parameters: Mapping[str, str]) -> tuple[tuple[str, ...], tuple[int, ...]]:
+class _Places(NamedTuple):
+    hosts: tuple[str, ...]
+    ports: tuple[int, ...]
+    named: tuple[str, ...]
+    """The hosts as a password file has them."""
+
+
+def _places(hosts: str, parameters: Mapping[str, str]) -> _Places:
     """Hosts and their ports: what a parameter says wins, and one port may stand for all."""
     names: list[str] = []
     ports: list[str] = []
@@ -197,20 +205,46 @@ def _places(hosts: str, parameters: Mapping[str, str]) -> tuple[tuple[str, ...],
         name, port = _host_and_port(text)
         names.append(unquote(name))
         ports.append(port)
-    if given := parameters.get("host") or parameters.get("hostaddr"):
+    if given := parameters.get("host"):
         names = given.split(",")
-        ports = [""] * len(names)
+    named = names
+    if given := parameters.get("hostaddr"):
+        addresses = given.split(",")
+        named = _named(names, addresses)
+        # A host in a parameter goes before an address: TLS proves a name.
+        names = named if parameters.get("host") else addresses
     if given := parameters.get("port"):
         ports = given.split(",")
-        if len(ports) == 1:
-            ports *= max(1, len(names))
+    elif not any(ports):
+        ports = [""] * len(names)
     if not names and any(ports):
-        names = ["localhost"] * len(ports)
+        names = named = ["localhost"] * len(ports)
+    if len(ports) == 1:
+        ports *= len(names)
     if len(names) != len(ports):
-        raise _wrong(f"it has {len(names)} hosts and {len(ports)} ports; give one port, or as many")
+        plural = "" if len(names) == 1 else "s"
+        raise _wrong(
+            f"it has {len(names)} host{plural} and {len(ports)} ports; give one port, or as many"
+        )
     for name in names:
         _check_name(name)
-    return tuple(name or "localhost" for name in names), tuple(_port(port) for port in ports)
+    return _Places(
+        hosts=tuple(name or "localhost" for name in names),
+        ports=tuple(_port(port) for port in ports),
+        named=tuple(name or "localhost" for name in named),
+    )
+
+
+def _named(names: list[str], addresses: list[str]) -> list[str]:
+    """Whose addresses these are, as far as that is said."""
+    if not names:
+        return addresses
+    if len(names) != len(addresses):
+        raise _wrong(
+            f"it has hosts ({len(names)}) and hostaddr ({len(addresses)}) in different numbers; "
+            "give each host its address, or leave hostaddr out"
+        )
+    return [name or address for name, address in zip(names, addresses, strict=True)]
 
 
 def _check_name(host: str) -> None:
