@@ -44,6 +44,23 @@ def test_it_is_looked_up_for_what_the_uri_says(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("uri", "hosts"),
+    [
+        ("postgres://u@h:9/d?hostaddr=127.0.0.1", ["h"]),
+        ("postgres://u@h,i/d?hostaddr=127.0.0.1,127.0.0.2", ["h", "i"]),
+        ("postgres://u@h/d?host=i&hostaddr=127.0.0.1", ["i"]),
+        ("postgres://u@h,i/d?host=,j&hostaddr=127.0.0.1,127.0.0.2", ["127.0.0.1", "j"]),
+        ("postgres://u@/d?hostaddr=127.0.0.1", ["127.0.0.1"]),
+        ("postgres://u@:9/d?hostaddr=127.0.0.1", ["127.0.0.1"]),
+    ],
+)
+def test_it_is_looked_up_by_the_host_where_an_address_is_given_too(
+    uri: str, hosts: list[str]
+) -> None:
+    assert [host for host, _ in looked_up(uri)[1]] == hosts
+
+
 def test_what_the_uri_does_not_say_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (
         *(("PGUSER", "u"), ("PGDATABASE", "d"), ("PGPASSFILE", "/x")),
@@ -88,10 +105,47 @@ def test_a_password_of_the_environment_is_not_looked_up(monkeypatch: pytest.Monk
         ("10.0.0.1", "10.0.0.1"),
     ],
 )
-def test_a_socket_at_its_usual_place_is_called_localhost(host: str, named: str) -> None:
+def test_a_socket_at_its_usual_place_is_called_localhost_too(host: str, named: str) -> None:
     assert find_password(f"{named}:5432:d:u:word", host, "5432", "d", "u") == "word"
     other = "h" if named == "localhost" else "localhost"
     assert find_password(f"{other}:5432:d:u:word", host, "5432", "d", "u") is None
+
+
+@pytest.mark.parametrize("folder", ["/tmp", "/var/run/postgresql"])
+def test_a_socket_at_its_usual_place_may_be_named_by_its_folder(folder: str) -> None:
+    # Which of them is the usual place, and so called localhost alone, differs among libpqs.
+    assert find_password(f"{folder}:5432:d:u:word", folder, "5432", "d", "u") == "word"
+    assert find_password(f"{folder}:5432:d:u:word", "", "5432", "d", "u") is None
+
+
+# As libpq 18 answers (PQpass).
+@pytest.mark.parametrize(
+    ("line", "host", "database", "word"),
+    [
+        ("::1:9:d:u:six", "::1", "d", "six"),
+        (r"\:\:1:9:d:u:six", "::1", "d", "six"),
+        (r":\:1:9:d:u:six", "::1", "d", "six"),
+        ("::1:9:d:u:six", ":", "d", None),
+        ("*:9:d:u:six", "::1", "d", "six"),
+        ("h:9:a:b:u:word", "h", "a:b", "word"),
+        ("h:9:a:b:u:word", "h", "a", None),
+        (r"h:9:d\:u:word", "h", "d", None),
+        (r"h:9:d\\b:u:word", "h", r"d\b", "word"),
+        (r"h:9:d\b:u:word", "h", r"d\b", None),
+        (r"h:9:d\b:u:word", "h", "db", "word"),
+        (r"h:9:\*:u:word", "h", "*", "word"),
+        (r"h:9:\*:u:word", "h", "d", None),
+        ("**:9:d:u:word", "h", "d", None),
+        ("h:9:d:u", "h", "d", None),
+        ("h:9:d:u:", "h", "d", ""),
+        ("h:9:d:u:wo:rd", "h", "d", "wo"),
+        ("h:9:d:u:w\\:o\\\\r\\d\\", "h", "d", "w:o\\rd\\"),
+    ],
+)
+def test_a_line_is_read_by_what_is_looked_for(
+    line: str, host: str, database: str, word: str | None
+) -> None:
+    assert find_password(line, host, "9", database, "u") == word
 
 
 @given(
@@ -99,7 +153,7 @@ def test_a_socket_at_its_usual_place_is_called_localhost(host: str, named: str) 
 )
 def test_whatever_is_escaped_is_found(fields: list[str]) -> None:
     line = ":".join(f.replace("\\", "\\\\").replace(":", "\\:") for f in fields)
-    if line.startswith("#") or fields[0] in ("", "/tmp"):
+    if line.startswith("#") or not fields[0]:
         return
     assert find_password(f"{line}\n", *fields[:4]) == fields[4]
 

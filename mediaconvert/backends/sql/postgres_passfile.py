@@ -21,7 +21,8 @@ from mediaconvert.errors import StartupError
 
 log = logging.getLogger("mediaconvert.backends.sql.postgres")
 
-# libpq's own default and Debian's, whose first name is a link to the second.
+# libpq's own default and Debian's, whose first name is a link to the second. To the libpq whose
+# default it is, a folder is called localhost, and to any other by its own name.
 _SOCKET_FOLDERS = frozenset(("/tmp", "/var/run/postgresql", "/run/postgresql"))
 _FIELD = re.compile(r"(?:\\.|[^:\\]|\\$)*", re.DOTALL)
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
@@ -102,29 +103,36 @@ def password_file(
 def find_password(text: str, host: str, port: str, database: str, user: str) -> str | None:
     """The password of the first line that fits: `host:port:database:user:password`, any of the
     first four may be `*`, and a backslash stands before a colon or a backslash that is meant."""
-    is_local = not host or host in _SOCKET_FOLDERS
-    wanted = ("localhost" if is_local else host, port, database, user)
+    names = (host, "localhost") if host in _SOCKET_FOLDERS else (host or "localhost",)
     for line in text.split("\n"):
         if line.startswith("#"):
             continue
-        fields = _split(line.rstrip("\r"))
-        if len(fields) > len(wanted) and all(
-            found == "*" or _unescaped(found) == each
-            for found, each in zip(fields, wanted, strict=False)
-        ):
-            return _unescaped(fields[len(wanted)])
+        for name in names:
+            rest: str | None = line.rstrip("\r")
+            for wanted in (name, port, database, user):
+                rest = None if rest is None else _after(rest, wanted)
+            if rest is not None:
+                return _unescaped(_field(rest))
     return None
 
 
-def _split(line: str) -> list[str]:
-    fields: list[str] = []
-    begin = 0
-    while begin <= len(line):
-        match = _FIELD.match(line, begin)
-        assert match is not None  # it matches nothing at all as well
-        fields.append(match[0])
-        begin = match.end() + 1
-    return fields
+def _after(line: str, wanted: str) -> str | None:
+    """What follows the first field, where that is what is wanted. It is read by what is wanted,
+    so that a colon which that has, as IPv6 addresses do, may stand there without a backslash."""
+    if line.startswith("*:"):
+        return line[2:]
+    for character in wanted:
+        line = line.removeprefix("\\")
+        if not line.startswith(character):
+            return None
+        line = line[1:]
+    return line[1:] if line.startswith(":") else None
+
+
+def _field(line: str) -> str:
+    match = _FIELD.match(line)
+    assert match is not None  # it matches nothing at all as well
+    return match[0]
 
 
 def _unescaped(field: str) -> str:
