@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
+import threading
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import certifi
 import pytest
 import trio
 from botocore.exceptions import ClientError
 
 from mediaconvert.backends.blobs.s3 import S3Blobs
+from mediaconvert.backends.blobs.s3_health import StoreHealth
+from mediaconvert.backends.blobs.s3_http import Patience, StoreHttp
 from mediaconvert.errors import StartupError, Unavailable
 from tests.program import Person, run_program
 from tests.servers.process import free_port
@@ -80,18 +87,64 @@ async def test_that_the_store_is_away_is_said_once_and_that_it_is_back(
         await blobs.check()
         assert changes(caplog.messages) == []
         getattr(proxy, how)()
-        for _ in range(3):
-            with pytest.raises(Unavailable):
-                await blobs.check()
         with trio.fail_after(PATIENCE_SECONDS):
-            # The thread of a check that was given up says so when it is over.
-            while not changes(caplog.messages):  # noqa: ASYNC110
-                await trio.sleep(0.02)
+            # Asked until it has failed for long enough; the thread of a check that was given up
+            # says so when it is over.
+            while not changes(caplog.messages):
+                with pytest.raises(Unavailable):
+                    await blobs.check()
+                await trio.sleep(0.05)
+        with pytest.raises(Unavailable):
+            await blobs.check()
         (away,) = changes(caplog.messages)
         assert away.startswith(AWAY)
         proxy.open()
         await until_it_answers(blobs)
     assert changes(caplog.messages)[:2] == [away, BACK]
+
+
+@contextmanager
+def answering(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+class _IllEveryOtherTime(BaseHTTPRequestHandler):
+    asked = 0
+
+    def do_GET(self) -> None:
+        type(self).asked += 1
+        self.send_response(503 if self.asked % 2 else 200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Not on the tests' output."""
+
+
+def test_a_store_that_answers_503_now_and_then_is_not_said_to_be_away(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "mediaconvert.backends.blobs")
+    # Each look at the clock is another quarter of an hour.
+    hours = itertools.count(1.0, 900.0)
+    http = StoreHttp(ca_file=certifi.where())
+    http.health = StoreHealth(lambda: next(hours))
+    http.health.watch()
+    with (
+        answering(_IllEveryOtherTime) as address,
+        closing(http),
+        http.patient(Patience(retry_seconds=0.0)),
+    ):
+        answered = [http.request("GET", address).status for _ in range(6)]
+    assert answered == [503, 200] * 3
+    assert changes(caplog.messages) == []
 
 
 async def test_of_a_store_that_is_away_at_the_start_only_the_start_tells(

@@ -135,23 +135,23 @@ class StoreHttp(urllib3.PoolManager):
         joins_parts = method == "POST" and "uploadId=" in url
         while True:
             options["timeout"] = patience.timeout(COMPLETE_SECONDS if joins_parts else None)
-            asked_at = time.monotonic()
+            asked_at = self.health.now()
             try:
                 response = super().urlopen(method, url, redirect=False, retries=False, **options)
             except HTTPError as error:
+                self._note_failure(patience, asked_at, reason(error))
                 if is_distrust(error) or not patience.may_retry():
-                    self._note_failure(patience, asked_at, reason(error))
                     raise
                 continue
             self.server_name = response.headers.get("server") or self.server_name
             if response.headers.get("content-type", "").startswith("text/xml"):
                 # So do some stores call an error (rclone), and the SDK does not read it then.
                 response.headers["content-type"] = "application/xml"
+            if response.status in _AWAY:
+                self._note_failure(patience, asked_at, f"HTTP status {response.status}")
+            elif response.status != 500:
+                self.health.answered()
             if response.status not in _BUSY or not patience.may_retry():
-                if response.status in _AWAY:
-                    self._note_failure(patience, asked_at, f"HTTP status {response.status}")
-                elif response.status != 500:
-                    self.health.answered()
                 return response
             response.drain_conn()
 
