@@ -12,6 +12,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+import trio
+
 from mediaconvert.errors import Unavailable
 from mediaconvert.model import UserId
 from mediaconvert.ports.analytics import (
@@ -24,6 +26,8 @@ from mediaconvert.ports.analytics import (
 )
 
 MAX_DAYS = 365
+AGAIN_SECONDS = 60.0
+"""Reports that come and go, as where one user's take too long, are in the log no more often."""
 _DAY_US = 86_400_000_000
 
 T = TypeVar("T")
@@ -39,6 +43,8 @@ class Reports:
         self._store = store
         self._clock = clock
         self._is_away = False
+        self._told_at = float("-inf")
+        self._made = 0
 
     async def job_stats(self, user_id: UserId, days: int) -> JobStats:
         return await self._told(self._store.job_stats(user_id, self._since_us(days)))
@@ -60,12 +66,13 @@ class Reports:
         return await self._told(self._store.operation_stats(user_id, self._since_us(days)))
 
     async def _told(self, answer: Awaitable[T]) -> T:
+        made_before = self._made
         try:
             found = await answer
         except Unavailable as error:
-            if not self._is_away:
-                self._is_away = True
-                log.warning("reports are not available: %s", error.reason)
+            # Where others were made meanwhile, it is not the store.
+            if self._made == made_before:
+                self._tell_loss(error.reason)
             raise Unavailable(
                 "reports are not available just now; nothing is lost: what happens meanwhile is "
                 "in them when they are back",
@@ -73,10 +80,18 @@ class Reports:
                 is_lasting=error.is_lasting,
                 reason=error.reason,
             ) from error
+        self._made += 1
         if self._is_away:
             self._is_away = False
             log.info("reports are available again")
         return found
+
+    def _tell_loss(self, reason: str) -> None:
+        now = trio.current_time()
+        if not self._is_away and now - self._told_at >= AGAIN_SECONDS:
+            self._is_away = True
+            self._told_at = now
+            log.warning("reports are not available: %s", reason)
 
     def _since_us(self, days: int) -> int:
         return int(self._clock() * 1_000_000) - days * _DAY_US
