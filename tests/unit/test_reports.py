@@ -1,4 +1,8 @@
-"""What the log says of reports that could not be made."""
+"""What the log says of reports that could not be made.
+
+By a clock that moves only when nothing else does. A test has to ask for it itself: pytest-trio
+does not see one that only a fixture asks for, and the seconds would be real ones.
+"""
 
 from __future__ import annotations
 
@@ -33,8 +37,7 @@ class Slow:
 
 
 @pytest.fixture
-def store(caplog: pytest.LogCaptureFixture, autojump_clock: trio.testing.MockClock) -> Slow:
-    """By a clock that only moves when nothing else does."""
+def store(caplog: pytest.LogCaptureFixture) -> Slow:
     caplog.set_level(logging.INFO, "mediaconvert.analytics.reports")
     return Slow()
 
@@ -45,7 +48,7 @@ async def is_refused(reports: Reports, user_id: UserId) -> None:
 
 
 async def test_that_reports_are_lost_is_said_once_and_that_they_are_back(
-    store: Slow, caplog: pytest.LogCaptureFixture
+    store: Slow, caplog: pytest.LogCaptureFixture, autojump_clock: trio.testing.MockClock
 ) -> None:
     reports = Reports(cast(AnalyticsStore, store))
     await reports.job_stats(LIGHT, 1)
@@ -60,7 +63,7 @@ async def test_that_reports_are_lost_is_said_once_and_that_they_are_back(
 
 
 async def test_one_report_that_takes_too_long_while_others_are_made_is_no_outage(
-    store: Slow, caplog: pytest.LogCaptureFixture
+    store: Slow, caplog: pytest.LogCaptureFixture, autojump_clock: trio.testing.MockClock
 ) -> None:
     reports = Reports(cast(AnalyticsStore, store))
     for _ in range(5):
@@ -72,7 +75,7 @@ async def test_one_report_that_takes_too_long_while_others_are_made_is_no_outage
 
 
 async def test_reports_that_come_and_go_are_told_of_no_more_than_once_a_minute(
-    store: Slow, caplog: pytest.LogCaptureFixture
+    store: Slow, caplog: pytest.LogCaptureFixture, autojump_clock: trio.testing.MockClock
 ) -> None:
     reports = Reports(cast(AnalyticsStore, store))
     began = trio.current_time()
