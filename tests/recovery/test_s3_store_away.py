@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import itertools
 import logging
-import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import certifi
@@ -20,6 +19,7 @@ from mediaconvert.backends.blobs.s3_health import StoreHealth
 from mediaconvert.backends.blobs.s3_http import Patience, StoreHttp
 from mediaconvert.errors import StartupError, Unavailable
 from tests.program import Person, run_program
+from tests.servers.answering import answering
 from tests.servers.process import free_port
 from tests.servers.proxy import Proxy, open_proxy
 from tests.servers.seaweedfs import SeaweedFS
@@ -101,18 +101,6 @@ async def test_that_the_store_is_away_is_said_once_and_that_it_is_back(
         proxy.open()
         await until_it_answers(blobs)
     assert changes(caplog.messages)[:2] == [away, BACK]
-
-
-@contextmanager
-def answering(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 class _IllEveryOtherTime(BaseHTTPRequestHandler):

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -20,6 +18,7 @@ from mediaconvert.model import Segment
 from mediaconvert.settings import Settings
 from tests.servers import rclone
 from tests.servers import seaweedfs as weed
+from tests.servers.answering import answering
 from tests.servers.process import free_port, open_to_server
 from tests.servers.proxy import open_proxy
 from tests.servers.rclone import Rclone
@@ -138,18 +137,6 @@ class _Redirect(_Page):
         self.send_header("Location", self.target + self.path)
         self.send_header("Content-Length", "0")
         self.end_headers()
-
-
-@contextmanager
-def answering(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 async def test_a_web_server_is_no_s3_store() -> None:
