@@ -360,6 +360,12 @@ class Housekeeping(Protocol):
         """Whether it is the caller's turn at a duty that one process does for all: nobody has
         taken it for so long, by the catalog's clock."""
 
+    async def end_stalled(self, after_seconds: float) -> int:
+        """End transactions of processes that have stood still for so long in the midst of one
+        (a suspended process or machine, a cut line), so that they no longer keep what they have
+        locked from everybody else; answers how many. `after_seconds` is more than any transaction
+        takes. One process alone has none."""
+
     async def gauges(self) -> CatalogGauges: ...
 
     async def check(self) -> str:

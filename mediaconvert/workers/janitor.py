@@ -27,6 +27,9 @@ BATCH = 500
 GARBAGE_SECONDS = 30.0
 DETACHED_SECONDS = 30.0
 UPLOADS_SECONDS = 300.0
+STALLED_SECONDS = 2.0
+STALLED_AFTER_SECONDS = 6.0
+"""A live process cuts its own connection at the catalog's deadline, a second before."""
 ORPHANS_SECONDS = 3600.0
 TURN_SHARE = 0.9
 """Of a period: when somebody's turn at it comes again. Clocks and waits need not be exact."""
@@ -76,6 +79,7 @@ class Janitor:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._repeat_leases)
             nursery.start_soon(self._repeat_garbage)
+            nursery.start_soon(self._repeat_stalled)
             nursery.start_soon(self._repeat, "detached", DETACHED_SECONDS, self.sweep_detached)
             nursery.start_soon(self._repeat, "uploads", UPLOADS_SECONDS, self.sweep_uploads)
             nursery.start_soon(self._repeat, "orphans", self._orphan_seconds, self.sweep_orphans)
@@ -99,6 +103,17 @@ class Janitor:
             log.warning("took back a job whose lease ran out", extra={"fields": {"job": job_id}})
             await self._notices.publish(Notice(Topic.JOB_READY, str(job_id)))
         return len(back)
+
+    async def sweep_stalled(self) -> int:
+        """What a process has locked that stands still in the midst of a transaction is free
+        again."""
+        ended = await self._house.end_stalled(STALLED_AFTER_SECONDS)
+        if ended:
+            log.warning(
+                "ended transactions of processes that stand still",
+                extra={"fields": {"transactions": ended}},
+            )
+        return ended
 
     async def sweep_garbage(self) -> int:
         """Delete what nothing refers to any more."""
@@ -202,6 +217,12 @@ class Janitor:
             await trio.sleep(PAUSE_SECONDS)
             with trio.move_on_after(min(GARBAGE_SECONDS, self._orphan_seconds)):
                 await self._more_garbage.wait()
+
+    async def _repeat_stalled(self) -> None:
+        """By each process: whose turn it is stands in a row, which may be what is locked."""
+        while not self._embedded:
+            await trio.sleep(STALLED_SECONDS)
+            await self._attempt("stalled", self.sweep_stalled)
 
     async def _repeat(
         self, duty: str, every_seconds: float, sweep: Callable[[], Awaitable[int]]

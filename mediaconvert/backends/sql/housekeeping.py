@@ -104,6 +104,14 @@ class SqlHousekeeping:
 
         return await self._driver.write(body, isolation=Isolation.STATEMENT)
 
+    async def end_stalled(self, after_seconds: float) -> int:
+        """As the port says. Reads only, so that it waits for no lock itself."""
+
+        async def body(conn: Connection) -> int:
+            return len(await conn.fetch("stalled_end", after_seconds))
+
+        return await self._driver.read(body)
+
     async def gauges(self) -> CatalogGauges:
         async def body(conn: Connection) -> CatalogGauges:
             row = await conn.fetch_one("gauges")

@@ -43,6 +43,27 @@ select 1 as found
 where exists (select 1 from object_segments where blob_id = $1)
    or exists (select 1 from part_segments where blob_id = $1);
 
+-- name: stalled_end
+-- Transactions whose client the server has waited for longer than $1 seconds in the midst of a
+-- statement. Each statement that a connection runs for the first time is two messages, first
+-- what it is and then that it be run; a process that is suspended in between holds its locks
+-- for ever: neither statement_timeout nor idle_in_transaction_session_timeout counts that time.
+-- Nobody needs a right for his own sessions.
+select ended.pid from (
+  select pid, pg_terminate_backend(pid) as is_ended from pg_stat_activity
+  where datname = current_database() and usename = session_user
+    and application_name = current_setting('application_name')
+    and backend_type = 'client backend' and pid <> pg_backend_pid()
+    and state = 'active' and wait_event in ('ClientRead', 'ClientWrite')
+    and xact_start is not null
+    and state_change < clock_timestamp() - make_interval(secs => cast($1 as double precision))
+) ended
+where ended.is_ended;
+
+-- name: stalled_end [sqlite]
+-- A suspended process takes its own writer with it, and there is no other.
+select 1 as pid where $1 is null;
+
 -- name: gauges
 -- Events are acknowledged oldest first, so those that wait are a range of ids; counting a
 -- million rows at every scrape would read them all.
