@@ -34,6 +34,7 @@ from mediaconvert.tools.launch import FIRST_PASSED_FD, Launcher
 from mediaconvert.tools.locate import executable, readable_trees
 from mediaconvert.tools.process import (
     NOT_SENT,
+    Child,
     InternalCommand,
     ResourceLimits,
     Tail,
@@ -41,6 +42,7 @@ from mediaconvert.tools.process import (
     open_pipes,
     read_pipe,
     run_briefly,
+    starter_died,
 )
 from mediaconvert.tools.sandbox import Confined
 from mediaconvert.tools.seccomp import Profile
@@ -62,6 +64,8 @@ class _Pending:
     ended: trio.Event = field(default_factory=trio.Event)
     status: int | None = None
     """None when the server died with it."""
+    is_starter_dead: bool = False
+    """The server died with the starter."""
 
 
 @dataclass(slots=True)
@@ -172,16 +176,17 @@ class ImageServer:
         with control:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(read_pipe, stderr_read, tail.add)
+                child: Child | None = None
                 # Inside the nursery, which would wrap what leaves it in a group.
                 try:
                     async with self._launcher.open(
                         named, self._server_limits(), pass_fds=(fd,), stderr=stderr_write
-                    ):
+                    ) as child:
                         await self._serve(control)
                 except (OSError, InfrastructureFailure) as error:
                     logger.warning("the image server did not start: %s", error)
                 finally:
-                    self._retire()
+                    self._retire(is_starter_dead=child is not None and child.is_lost)
                 nursery.cancel_scope.deadline = trio.current_time() + 1
         for line in tool_lines(tail.text()):
             logger.warning("image server: %s", line)
@@ -224,12 +229,13 @@ class ImageServer:
         self._changed.set()
         self._changed = trio.Event()
 
-    def _retire(self) -> None:
+    def _retire(self, *, is_starter_dead: bool) -> None:
         """Called when the server's whole tree is dead: so are the commands under way."""
         server, self._server = self._server, None
         if server is not None:
             server.gone.set()
             for pending in server.pending.values():
+                pending.is_starter_dead = is_starter_dead
                 pending.ended.set()
 
     # --- the callers' side ----------------------------------------------------------------
@@ -278,6 +284,8 @@ class ImageServer:
                 fds.close_theirs()
                 await _make_sure(server, number, pending)
             nursery.cancel_scope.deadline = trio.current_time() + 1
+        if pending.is_starter_dead:
+            raise starter_died()
         wall_seconds = trio.current_time() - started
         return conclude(call, pending.status, stopped, bytes(answer), tail.text(), wall_seconds)
 

@@ -106,6 +106,13 @@ class Start:
     """`sandbox.confine_rules`, where the process is to confine itself."""
 
 
+def starter_died() -> InfrastructureFailure:
+    """Of everything that ran when the starter was killed: no fault of what it ran on."""
+    return InfrastructureFailure(
+        "starter_died", "the process that watches over the tools was killed"
+    )
+
+
 class Child:
     """A process that has been started."""
 
@@ -123,10 +130,13 @@ class Child:
         InfrastructureFailure when nobody knows how it ended."""
         await self.ended.wait()
         if self.exit is None:
-            raise InfrastructureFailure(
-                "starter_died", "the process that watches over the tools was killed"
-            )
+            raise starter_died()
         return self.exit
+
+    @property
+    def is_lost(self) -> bool:
+        """It is dead because the starter is."""
+        return self.ended.is_set() and self.exit is None
 
     async def kill(self) -> None:
         """SIGKILL to the whole tree; `wait` tells when it is dead."""

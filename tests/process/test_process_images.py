@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from mediaconvert.errors import JobError, LimitExceeded, ToolCrashed
+from mediaconvert.errors import InfrastructureFailure, JobError, LimitExceeded, ToolCrashed
 from mediaconvert.media import Limits
 from mediaconvert.settings import ToolSettings
 from mediaconvert.tools.image_call import ImageCall
@@ -128,6 +128,23 @@ async def test_each_misdeed_has_its_code_and_hurts_nobody_else(
 
 
 async def test_death_of_the_server_fails_its_commands_and_it_comes_back(tmp_path: Path) -> None:
+    def kill(starter: int) -> None:
+        # Its one child is the server's bubblewrap.
+        (bubblewrap,) = children_of(starter)
+        os.kill(bubblewrap, signal.SIGKILL)
+
+    assert isinstance(await failure_at_death(kill, tmp_path), ToolCrashed)
+
+
+async def test_death_of_the_starter_is_no_fault_of_the_picture(tmp_path: Path) -> None:
+    failed = await failure_at_death(lambda starter: os.kill(starter, signal.SIGKILL), tmp_path)
+    assert isinstance(failed, InfrastructureFailure)
+    assert failed.code == "starter_died"
+
+
+async def failure_at_death(kill: Callable[[int], None], tmp_path: Path) -> JobError:
+    """Of a command that runs when somebody is killed; `kill` is told who the starter is.
+    Afterwards nothing of them lives, and the server is there again."""
     async with open_hostile(SandboxKind.BUBBLEWRAP) as images:
         failures: list[JobError] = []
 
@@ -141,11 +158,9 @@ async def test_death_of_the_server_fails_its_commands_and_it_comes_back(tmp_path
                     await trio.lowlevel.checkpoint()
             starter = starter_below(os.getpid())
             below = descendants(starter)
-            # The starter's one child is the server's bubblewrap.
-            (bubblewrap,) = children_of(starter)
-            os.kill(bubblewrap, signal.SIGKILL)
-        [failed] = failures
-        assert isinstance(failed, ToolCrashed)
+            kill(starter)
         await all_ended(below)
         with trio.fail_after(PATIENCE_SECONDS):
             await images.call(call("lie"))
+        (failed,) = failures
+        return failed
