@@ -19,6 +19,9 @@ from tests.program import wait_until
 
 LEASE_SECONDS = 6.0
 """Long enough for a worker on a crowded machine; short enough for a test."""
+FLUSH = b"H\0\0\0\x04"
+"""The message of PostgreSQL's protocol that ends what a statement is; the one that says that it be
+run comes after the answer. Sent where a connection runs a statement for the first time."""
 
 
 class Chaos:
@@ -95,7 +98,10 @@ class Chaos:
         """Until others have its jobs; then it goes on, and finds that it has none."""
         node = self._choose_worker()
         whole = self._chance.random() < 0.5
+        count = self._chance.randrange(12)
         self._tell(f"stop {node.name}" + (" with its tools" if whole else ""))
+        if count and node.suspend_at(FLUSH, count=count).wait(LEASE_SECONDS):
+            self._tell(f"at its statement {count} that is new to a connection")
         node.suspend(whole=whole)
         self._lost.add(node.worker_id)
         wait_until(self._is_settled, "others have taken what it held")

@@ -10,6 +10,7 @@ import contextlib
 import os
 import signal
 import sys
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -94,6 +95,18 @@ class Node:
         """SIGSTOP: to the service's own process, while its tools work on, or to all of them, as
         when a virtual machine stands still."""
         self._signal(signal.SIGSTOP, with_children=whole)
+
+    def suspend_at(self, words: bytes, *, count: int = 1) -> threading.Event:
+        """SIGSTOP to the service's own process as soon as it has sent these bytes to PostgreSQL
+        for so many times; the event is set then. The server still gets them."""
+        is_suspended = threading.Event()
+
+        def act() -> None:
+            self.suspend()
+            is_suspended.set()
+
+        self.proxies["postgres"].when_sent(words, act, count=count)
+        return is_suspended
 
     def resume(self) -> None:
         self._signal(signal.SIGCONT, with_children=True)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.cluster.nodes import Node
 from tests.cluster.topology import Cluster, Servers, open_cluster
-from tests.program import PHOTO, Person, wait_until
+from tests.program import PHOTO, WAIT_SECONDS, Person, wait_until
 from tests.service.media import SLOW_PIPELINE
 
 LONG = {"MEDIACONVERT_WORKERS__RENEW_SECONDS": "1", "MEDIACONVERT_WORKERS__SLOTS": "1"}
@@ -91,6 +91,33 @@ def test_a_machine_that_stands_still_with_all_its_tools_does_no_harm_either(
         wait_until(lambda: bool(zombie.said("no longer ours")), "it asks whose the job is")
         wait_until(lambda: not zombie.encoders(), "its tool is dead")
         assert_completed_once(cluster, person, job_id, attempts=2)
+
+
+@pytest.mark.slow
+def test_what_a_worker_has_locked_that_stands_still_within_a_statement_is_free_again(
+    tmp_path: Path, servers: Servers
+) -> None:
+    """It has said what the statement is, and not yet that it be run: no time limit of the
+    server's counts then, and the job's row is locked."""
+    with open_cluster(tmp_path, servers, workers=1, settings=SHORT) as cluster:
+        (zombie,) = cluster.workers
+        is_suspended = zombie.suspend_at(b"from buckets where id = $1 and owner_id = $2 for key")
+        person = cluster.person()
+        person.save_pipeline("image-resize")
+        job_id = person.upload("photo.jpg", PHOTO, "image-resize")
+        assert job_id is not None
+        assert is_suspended.wait(WAIT_SECONDS)
+        assert cluster.worker_of(job_id) is zombie
+        heir = cluster.add("worker")
+        heir.start()
+        wait_until(lambda: bool(heir.said("processes that stand still")), "its lock is free")
+        assert_completed_once(cluster, person, job_id, attempts=2)
+        zombie.resume()
+        # Refused, or not even tried any more.
+        wait_until(lambda: bool(zombie.said("attempt")), "it says what became of its own")
+        assert_completed_once(cluster, person, job_id, attempts=2)
+        heir.terminate()
+        assert_works(person, zombie)
 
 
 def assert_works(person: Person, node: Node) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import Enum, auto
 
 _PIECE_BYTES = 64 << 10
@@ -34,6 +34,7 @@ class Proxy:
         self._sockets: set[socket.socket] = set()
         self._cut_after: int | None = None
         self._forgotten: set[socket.socket] = set()
+        self._awaited: tuple[bytes, int, Callable[[], None]] | None = None
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self._threads[0].start()
 
@@ -69,9 +70,16 @@ class Proxy:
         with self._changed:
             self._cut_after = answered_bytes
 
+    def when_sent(self, words: bytes, act: Callable[[], None], *, count: int = 1) -> None:
+        """Call `act` once, in a thread of ours, when the count-th piece with these bytes has come
+        on its way to a server; then it goes on. Forgets what was awaited before."""
+        with self._changed:
+            self._awaited = (words, count, act)
+
     def close(self) -> None:
         with self._changed:
             self._forgotten.clear()
+            self._awaited = None
         self._set(_Mode.REFUSING)
         # Wakes the accepting thread, unlike close().
         with contextlib.suppress(OSError):
@@ -83,6 +91,14 @@ class Proxy:
 
     def _pass(self, piece: bytes, *, is_answer: bool) -> None:
         """Told of everything on its way; for proxies that count."""
+
+    def _reached(self, piece: bytes) -> Callable[[], None] | None:
+        """What is to be called now that this piece has come."""
+        if self._awaited is None or self._awaited[0] not in piece:
+            return None
+        words, count, act = self._awaited
+        self._awaited = (words, count - 1, act) if count > 1 else None
+        return act if count == 1 else None
 
     def _set(self, mode: _Mode) -> None:
         with self._changed:
@@ -144,8 +160,11 @@ class Proxy:
                         self._cut_after -= len(piece)
                         if self._cut_after < 0:
                             piece, self._cut_after = b"", None
+                    reached = None if is_answer else self._reached(piece)
                 if not piece:
                     break
+                if reached is not None:
+                    reached()
                 self._pass(piece, is_answer=is_answer)
                 target.sendall(piece)
         except OSError:
