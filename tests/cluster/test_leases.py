@@ -103,8 +103,8 @@ def test_what_a_worker_has_locked_that_stands_still_within_a_statement_is_free_a
         (zombie,) = cluster.workers
         is_suspended = zombie.suspend_at(b"from buckets where id = $1 and owner_id = $2 for key")
         person = cluster.person()
-        person.save_pipeline("image-resize")
-        job_id = person.upload("photo.jpg", PHOTO, "image-resize")
+        person.save_pipeline("image-webp")
+        job_id = person.upload("photo.jpg", PHOTO, "image-webp")
         assert job_id is not None
         assert is_suspended.wait(WAIT_SECONDS)
         assert cluster.worker_of(job_id) is zombie
