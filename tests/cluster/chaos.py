@@ -102,6 +102,7 @@ class Chaos:
         self._tell(f"stop {node.name}" + (" with its tools" if whole else ""))
         if count and node.suspend_at(FLUSH, count=count).wait(LEASE_SECONDS):
             self._tell(f"at its statement {count} that is new to a connection")
+        node.proxies["postgres"].await_nothing()
         node.suspend(whole=whole)
         self._lost.add(node.worker_id)
         wait_until(self._is_settled, "others have taken what it held")

@@ -76,10 +76,15 @@ class Proxy:
         with self._changed:
             self._awaited = (words, count, act)
 
+    def await_nothing(self) -> None:
+        """What `when_sent` was told is called no more."""
+        with self._changed:
+            self._awaited = None
+
     def close(self) -> None:
+        self.await_nothing()
         with self._changed:
             self._forgotten.clear()
-            self._awaited = None
         self._set(_Mode.REFUSING)
         # Wakes the accepting thread, unlike close().
         with contextlib.suppress(OSError):
