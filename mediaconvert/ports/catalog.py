@@ -363,8 +363,8 @@ class Housekeeping(Protocol):
     async def end_stalled(self, after_seconds: float) -> int:
         """End transactions of processes that have stood still for so long in the midst of one
         (a suspended process or machine, a cut line), so that they no longer keep what they have
-        locked from everybody else; answers how many. `after_seconds` is more than any transaction
-        takes. One process alone has none."""
+        locked from everybody else; answers how many. `after_seconds` is more than a transaction
+        takes in a process that serves. One process alone has none."""
 
     async def gauges(self) -> CatalogGauges: ...
 

@@ -247,7 +247,7 @@ class Janitor:
         except Unavailable as error:
             if duty not in self._waiting:
                 fields = {"duty": duty}
-                log.warning("housekeeping has to wait: %s", error, extra={"fields": fields})
+                log.warning("housekeeping has to wait: %s", error.reason, extra={"fields": fields})
             self._waiting.add(duty)
             return False
         self._waiting.discard(duty)

@@ -98,16 +98,22 @@ class Chaos:
         """Until others have its jobs; then it goes on, and finds that it has none."""
         node = self._choose_worker()
         whole = self._chance.random() < 0.5
-        count = self._chance.randrange(12)
         self._tell(f"stop {node.name}" + (" with its tools" if whole else ""))
-        if count and node.suspend_at(FLUSH, count=count).wait(LEASE_SECONDS):
-            self._tell(f"at its statement {count} that is new to a connection")
-        node.proxies["postgres"].await_nothing()
+        if self._chance.random() < 0.5:
+            self._stop_within_statement(node, self._chance.randrange(1, 12))
         node.suspend(whole=whole)
         self._lost.add(node.worker_id)
         wait_until(self._is_settled, "others have taken what it held")
         self._lost.discard(node.worker_id)
         node.resume()
+
+    def _stop_within_statement(self, node: Node, count: int) -> None:
+        is_suspended = node.suspend_at(FLUSH, count=count)
+        # To new connections all statements are new.
+        node.proxies["postgres"].cut()
+        if is_suspended.wait(LEASE_SECONDS):
+            self._tell(f"at its statement {count} that is new to a connection")
+        node.proxies["postgres"].await_nothing()
 
     def _pause_worker(self) -> None:
         """For less than it may be away."""

@@ -86,6 +86,8 @@ class Node:
 
     def terminate(self) -> int:
         """SIGTERM; the exit status."""
+        # What a test waited for in vain may be among its last words.
+        self.proxies["postgres"].await_nothing()
         self.resume()
         status = self.running.terminate()
         self._note_end()

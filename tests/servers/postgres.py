@@ -80,6 +80,22 @@ class Databases:
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
+    @contextmanager
+    def copying_into(self, table: str, url: str) -> Iterator[subprocess.Popen[bytes]]:
+        """psql in the midst of a COPY whose rows its standard input has yet to bring."""
+        copy = f"copy {table} from stdin"
+        argv = [str(self._bin / "psql"), "-X", "-q", "-d", url, "-c", copy]
+        with subprocess.Popen(argv, stdin=subprocess.PIPE) as process:
+            try:
+                is_copying = f"select 1 from pg_stat_activity where query = '{copy}'"
+                deadline = time.monotonic() + START_SECONDS
+                while not self.execute(url, is_copying):
+                    assert process.poll() is None
+                    assert time.monotonic() < deadline
+                yield process
+            finally:
+                process.kill()
+
     def lets_in(self, url: str) -> bool:
         """Whether psql comes in, which is never asked for a password."""
         done = self._psql(url, "select 1", "--no-password")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.program import PHOTO, Person, run_program
 from tests.servers.postgres import Postgres
 from tests.servers.stalled import stalled_transaction
@@ -31,6 +33,7 @@ def test_an_upload_becomes_its_result_and_is_there_after_a_restart(
             assert person.read(f"results/job-{job_id}/resized.jpg")
 
 
+@pytest.mark.slow
 async def test_a_job_that_a_suspended_process_has_locked_is_done_by_another(
     postgres: Postgres, tmp_path: Path
 ) -> None:

@@ -102,6 +102,9 @@ def translated(error: Exception) -> Exception:
         return nothing_changed("too many want to change the same at once")
     if is_read_only(error):
         return nothing_changed("the database is a read-only replica", 5)
+    if state == "42501":
+        why = f"the database does not let this user do all that it has to: {reason(error)}"
+        return nothing_changed("the database cannot be used", 5, reason=why)
     if is_lost(error) or state[:2] in ("53", "57", "58", "28") or state == "3D000":
         why = f"the database cannot be used: {reason(error)}"
         return nothing_changed("the database cannot be reached", 2, reason=why)

@@ -39,7 +39,12 @@ from mediaconvert.backends.sql.postgres_schema import (
     refuse_shared,
     schema_version,
 )
-from mediaconvert.backends.sql.postgres_session import Session, TransactionId, open_session
+from mediaconvert.backends.sql.postgres_session import (
+    Session,
+    TransactionId,
+    open_session,
+    transaction_timeout,
+)
 from mediaconvert.backends.sql.postgres_uri import PostgresAddress
 from mediaconvert.backends.sql.postgres_verdict import Verdict, ask_verdict
 from mediaconvert.errors import Unavailable
@@ -124,6 +129,9 @@ class PostgresPool:
             f"set statement_timeout = {milliseconds * 9 // 10}"
             f"; set lock_timeout = {milliseconds * 8 // 10}"
             f"; set idle_in_transaction_session_timeout = {milliseconds}"
+            # PostgreSQL 17 and newer. The others count no time within a statement that waits for
+            # its client; older servers are told by other nodes (the query `stalled_end`).
+            f"; {transaction_timeout(milliseconds + 1000, is_local=False)}"
             # Our queries are short: compiling one takes longer than running it.
             "; set jit = off"
         )

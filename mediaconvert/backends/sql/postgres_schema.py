@@ -13,7 +13,7 @@ import asyncpg
 
 from mediaconvert.backends.sql.migrations import Migration, pending
 from mediaconvert.backends.sql.postgres_errors import SHARED
-from mediaconvert.backends.sql.postgres_session import Session
+from mediaconvert.backends.sql.postgres_session import Session, transaction_timeout
 from mediaconvert.errors import StartupError
 
 OLDEST = 15
@@ -107,6 +107,7 @@ async def _apply_next(
     async with session.raw.transaction():
         await session.raw.execute(
             f"set local lock_timeout = '{_LOCK_WAIT}'; set local statement_timeout = 0"
+            f"; {transaction_timeout(0, is_local=True)}"
         )
         # With the transaction it goes, however that ends.
         await session.raw.execute("select pg_advisory_xact_lock($1)", _LOCK)

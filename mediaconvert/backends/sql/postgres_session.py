@@ -56,6 +56,12 @@ class TransactionId:
     history: str
 
 
+def transaction_timeout(milliseconds: int, *, is_local: bool) -> str:
+    """The statement that bounds a transaction (0: not at all), as servers can that know it."""
+    return f"""select set_config('transaction_timeout', '{milliseconds}', {str(is_local).lower()})
+where current_setting('transaction_timeout', true) is not null"""
+
+
 def encode_text(text: str) -> str:
     """PostgreSQL's texts cannot hold U+0000, which a key may. It is stored as U+0001 U+0002,
     and U+0001 as U+0001 U+0003: whatever was less than, equal to or a prefix of another text

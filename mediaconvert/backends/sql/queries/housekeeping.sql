@@ -47,13 +47,17 @@ where exists (select 1 from object_segments where blob_id = $1)
 -- Transactions whose client the server has waited for longer than $1 seconds in the midst of a
 -- statement. Each statement that a connection runs for the first time is two messages, first
 -- what it is and then that it be run; a process that is suspended in between holds its locks
--- for ever: neither statement_timeout nor idle_in_transaction_session_timeout counts that time.
--- Nobody needs a right for his own sessions.
+-- for ever: neither statement_timeout nor idle_in_transaction_session_timeout ends that, and
+-- transaction_timeout is not known before PostgreSQL 17, nor obeyed while an answer is written.
+-- Sessions of the same user and application_name, which needs no further right; but not what
+-- somebody copies with the same URI (pg_dump), who may be slow.
 select ended.pid from (
   select pid, pg_terminate_backend(pid) as is_ended from pg_stat_activity
   where datname = current_database() and usename = session_user
+    and pg_has_role(usesysid, 'USAGE')
     and application_name = current_setting('application_name')
     and backend_type = 'client backend' and pid <> pg_backend_pid()
+    and query !~* '^\s*copy\M'
     and state = 'active' and wait_event in ('ClientRead', 'ClientWrite')
     and xact_start is not null
     and state_change < clock_timestamp() - make_interval(secs => cast($1 as double precision))
