@@ -72,7 +72,7 @@ def conclude(
     wall_seconds: float,
 ) -> dict[str, object]:
     """The details; raises the JobError that fits. `status` is None when the server died."""
-    if status is None:
+    if status is None and stopped is None:
         raise ToolCrashed("the image server died while it worked on the file", tool_lines(said))
     ending = Ending("the image server", status, None, 0.0, wall_seconds, stopped, said)
     failure = failure_of(ending, call.limits)

@@ -64,8 +64,8 @@ class _Pending:
     ended: trio.Event = field(default_factory=trio.Event)
     status: int | None = None
     """None when the server died with it."""
-    is_starter_dead: bool = False
-    """The server died with the starter."""
+    innocent: InfrastructureFailure | None = None
+    """Why the server died with it, where that is known and was no picture's fault."""
 
 
 @dataclass(slots=True)
@@ -235,7 +235,7 @@ class ImageServer:
         if server is not None:
             server.gone.set()
             for pending in server.pending.values():
-                pending.is_starter_dead = is_starter_dead
+                pending.innocent = _innocence(server, is_starter_dead=is_starter_dead)
                 pending.ended.set()
 
     # --- the callers' side ----------------------------------------------------------------
@@ -284,10 +284,21 @@ class ImageServer:
                 fds.close_theirs()
                 await _make_sure(server, number, pending)
             nursery.cancel_scope.deadline = trio.current_time() + 1
-        if pending.is_starter_dead:
-            raise starter_died()
+        if pending.innocent is not None and stopped is None:
+            raise pending.innocent
         wall_seconds = trio.current_time() - started
         return conclude(call, pending.status, stopped, bytes(answer), tail.text(), wall_seconds)
+
+
+def _innocence(server: _Server, *, is_starter_dead: bool) -> InfrastructureFailure | None:
+    if is_starter_dead:
+        return starter_died()
+    if server.give_up.is_set():
+        return InfrastructureFailure(
+            "image_server_killed",
+            "the image server was killed because another command of it could not be stopped",
+        )
+    return None
 
 
 def _bounded(buffer: bytearray, data: bytes) -> None:

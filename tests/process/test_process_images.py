@@ -16,7 +16,8 @@ import trio
 from mediaconvert.errors import InfrastructureFailure, JobError, LimitExceeded, ToolCrashed
 from mediaconvert.media import Limits
 from mediaconvert.settings import ToolSettings
-from mediaconvert.tools.image_call import ImageCall
+from mediaconvert.tools.failures import Stop
+from mediaconvert.tools.image_call import ImageCall, conclude
 from mediaconvert.tools.imaging import ImageServer
 from mediaconvert.tools.launch import Launcher
 from mediaconvert.tools.locate import image_server_command
@@ -140,6 +141,41 @@ async def test_death_of_the_starter_is_no_fault_of_the_picture(tmp_path: Path) -
     failed = await failure_at_death(lambda starter: os.kill(starter, signal.SIGKILL), tmp_path)
     assert isinstance(failed, InfrastructureFailure)
     assert failed.code == "starter_died"
+
+
+async def test_a_server_killed_for_one_command_is_no_fault_of_the_others(tmp_path: Path) -> None:
+    culprit = trio.CancelScope()
+    failures: list[JobError] = []
+
+    async def hang() -> None:
+        with culprit:
+            await images.call(call("hang", tmp_path / "culprit"))
+
+    async def fail() -> None:
+        failures.append(await failure(images, call("hang", tmp_path / "bystander")))
+
+    async with open_hostile(SandboxKind.BUBBLEWRAP) as images:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(hang)
+            nursery.start_soon(fail)
+            with trio.fail_after(PATIENCE_SECONDS):
+                while not all(is_written(tmp_path / n) for n in ("culprit", "bystander")):
+                    await trio.lowlevel.checkpoint()
+            below = descendants(starter_below(os.getpid()))
+            for pid in below:
+                # Whoever stands still hears no cancel.
+                os.kill(pid, signal.SIGSTOP)
+            culprit.cancel()
+        await all_ended(below)
+        await images.call(call("lie"))
+    (failed,) = failures
+    assert isinstance(failed, InfrastructureFailure)
+    assert failed.code == "image_server_killed"
+
+
+def test_a_command_that_was_stopped_at_its_limit_says_so_even_if_the_server_died_of_it() -> None:
+    with pytest.raises(LimitExceeded, match="longer than"):
+        conclude(call("hang"), None, Stop.WALL, b"", "", 60.0)
 
 
 async def failure_at_death(kill: Callable[[int], None], tmp_path: Path) -> JobError:
