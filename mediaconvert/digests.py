@@ -16,7 +16,7 @@ from typing import Protocol
 
 from awscrt import checksums
 
-from mediaconvert.model import Checksum
+from mediaconvert.model import BLOCK_BYTES, BlobDigest, Checksum
 
 SIZES = {"CRC32": 4, "CRC32C": 4, "CRC64NVME": 8, "SHA1": 20, "SHA256": 32}
 """Every checksum algorithm of S3 that we offer, with the bytes of its raw value."""
@@ -46,6 +46,50 @@ class _Crc:
         return self._value.to_bytes(self._size_bytes, "big")
 
 
+class BlockDigests:
+    """CRC64NVME of each block of a stream, and of the whole: what a blob is verified by.
+
+    The whole is combined from the blocks, so that a body whose checksum is CRC64NVME is read
+    by one CRC. Measured with awscrt 0.38 on one core: 49 GiB/s, beside 0.6 GiB/s of MD5."""
+
+    def __init__(self) -> None:
+        self._blocks: list[int] = []
+        self._value = 0
+        self._filled = 0
+        """Bytes of the last, unfinished block."""
+
+    def update(self, data: bytes | memoryview, /) -> None:
+        view = memoryview(data)
+        while len(view):
+            taken = view[: BLOCK_BYTES - self._filled]
+            self._value = checksums.crc64nvme(taken, self._value)
+            self._filled += len(taken)
+            if self._filled == BLOCK_BYTES:
+                self._blocks.append(self._value)
+                self._value = self._filled = 0
+            view = view[len(taken) :]
+
+    def digest(self) -> bytes:
+        """The CRC64NVME of everything taken in so far; makes this a `_Hash`."""
+        total: int = 0
+        for block in self._blocks:
+            total = checksums.combine_crc64nvme(total, block, BLOCK_BYTES)
+        total = checksums.combine_crc64nvme(total, self._value, self._filled)
+        return total.to_bytes(8, "big")
+
+    def blob_digest(self) -> BlobDigest:
+        """What is stored beside a blob that consists of just these bytes."""
+        values = [*self._blocks, self._value] if self._filled else self._blocks
+        size = len(self._blocks) * BLOCK_BYTES + self._filled
+        return BlobDigest(size, b"".join(value.to_bytes(8, "big") for value in values))
+
+
+def block_crc(block: bytes | memoryview) -> bytes:
+    """The digest of one block: its CRC64NVME, 8 bytes, big-endian."""
+    value: int = checksums.crc64nvme(block, 0)
+    return value.to_bytes(8, "big")
+
+
 def _new_hash(algorithm: str) -> _Hash:
     match algorithm:
         case "CRC32":
@@ -64,7 +108,7 @@ def _new_hash(algorithm: str) -> _Hash:
 
 
 class Digests:
-    """MD5, and whatever else is asked for, of one stream of bytes, in one pass.
+    """MD5, block digests, and whatever else is asked for, of one stream of bytes, in one pass.
 
     `algorithms` are names of `SIZES` (ValueError otherwise). With `payload_sha256` the
     SHA-256 that a signed request declares in `x-amz-content-sha256` is computed too; it shares
@@ -73,11 +117,17 @@ class Digests:
 
     def __init__(self, algorithms: Iterable[str] = (), *, payload_sha256: bool = False) -> None:
         self._md5 = hashlib.md5(usedforsecurity=False)
-        self._hashes: dict[str, _Hash] = {name: _new_hash(name) for name in algorithms}
+        self._blocks = BlockDigests()
+        self._hashes: dict[str, _Hash] = {
+            # The blocks' CRCs give this one as well.
+            name: self._blocks if name == "CRC64NVME" else _new_hash(name)
+            for name in algorithms
+        }
         self._payload: _Hash | None = None
         if payload_sha256:
             self._payload = self._hashes.get("SHA256") or hashlib.sha256()
-        running: list[_Hash] = [self._md5, *self._hashes.values()]
+        others = [each for each in self._hashes.values() if each is not self._blocks]
+        running: list[_Hash] = [self._md5, self._blocks, *others]
         if self._payload is not None and "SHA256" not in self._hashes:
             running.append(self._payload)
         self._running = tuple(running)
@@ -93,6 +143,11 @@ class Digests:
     def size(self) -> int:
         """Bytes taken in so far."""
         return self._size
+
+    @property
+    def blob_digest(self) -> BlobDigest:
+        """Of a blob that holds just these bytes."""
+        return self._blocks.blob_digest()
 
     @property
     def md5(self) -> bytes:

@@ -376,6 +376,23 @@ class SourceGone(Refusal):
         super().__init__(f"the file that job {job_id} ran on is no longer kept; upload it again")
 
 
+class BlobDamaged(Refusal):
+    """Stored bytes are missing, or are not those that were stored. Trying again cannot help."""
+
+    code = "object_damaged"
+
+    def __init__(self, blob_id: str, finding: str, *, is_missing: bool = False) -> None:
+        """`finding` is for the operator; `is_missing`: the store has no such blob at all, which
+        is also what a reader finds who comes too late for an object that was deleted."""
+        super().__init__(
+            "the stored bytes of this object are damaged; upload it again, or ask the operator "
+            "of this service to restore it from a backup"
+        )
+        self.blob_id = blob_id
+        self.finding = finding
+        self.is_missing = is_missing
+
+
 class Unavailable(Refusal):
     """A dependency is away or overloaded; the same request may succeed later."""
 

@@ -15,7 +15,7 @@ import trio
 
 from mediaconvert.conditions import check_copy_source, check_write
 from mediaconvert.digests import Digests
-from mediaconvert.errors import InvalidRequest, ObjectNotFound
+from mediaconvert.errors import ConditionalConflict, InvalidRequest, ObjectNotFound
 from mediaconvert.model import (
     BlobId,
     BucketRef,
@@ -41,6 +41,9 @@ from mediaconvert.settings import S3Settings
 
 PIPELINE_METADATA = "pipeline"
 """The user metadata whose value names the pipeline that an upload starts."""
+
+COPY_TRIES = 5
+"""A copy begins again when its source is replaced while it is verified."""
 
 DEFAULT_CHECKSUM = "CRC64NVME"
 """Kept with every single upload whose client declares none, as S3 does."""
@@ -167,26 +170,59 @@ class Intake:
 
         `headers` None keeps the source's (with another storage class, where one is given),
         and then starts no job, even where they name a pipeline: only what a request says
-        anew does. Bytes are copied only for a checksum that the source does not have.
-        Raises ObjectNotFound, PreconditionFailed, UnknownPipeline."""
+        anew does. The source's bytes are verified; they are copied only for a checksum that the
+        source does not have. Raises ObjectNotFound, PreconditionFailed, UnknownPipeline,
+        BlobDamaged."""
         pipeline = None if headers is None else await self.pipeline_of(ref.user_id, headers)
-        if storage_class is not None or checksum_algorithm is not None:
-            stored, source = await self._pin(source)
+        for _ in range(COPY_TRIES):
+            stored = await self._pin(source)
+            kept = headers
             if headers is None and storage_class is not None:
-                headers = dataclasses.replace(stored.headers, storage_class=storage_class)
+                kept = dataclasses.replace(stored.headers, storage_class=storage_class)
             if checksum_algorithm is not None and not _has_checksum(stored, checksum_algorithm):
-                kept = headers or stored.headers
+                kept = kept or stored.headers
                 async with self._blobs.open(stored.segments) as pieces:
                     body = StoredBody(pieces, stored.size)
                     return await self._store(
                         ref, key, kept, body, conditions, pipeline, checksum_algorithm
                     )
-
-        async def commit() -> Committed:
-            committed = await self._catalog.objects.copy(
-                source.ref, source.key, source.conditions, ref, key, headers, conditions, pipeline
+            # The copy takes over ETag and checksum: the bytes must still be those they stand for.
+            await self._blobs.verify(stored.segments)
+            committed = await self._commit_copy(
+                stored, source, ref, key, kept, conditions, pipeline
             )
-            await self._announce(committed)
+            if committed is not None:
+                return committed
+        raise ConditionalConflict(
+            f"the source of the copy was replaced {COPY_TRIES} times while it was copied; try again"
+        )
+
+    async def _commit_copy(
+        self,
+        stored: StoredObject,
+        source: CopyFrom,
+        ref: BucketRef,
+        key: str,
+        headers: ObjectHeaders | None,
+        conditions: Conditions,
+        pipeline: VersionId | None,
+    ) -> Committed | None:
+        """None where the source is no longer the object that was verified."""
+
+        async def commit() -> Committed | None:
+            committed = await self._catalog.objects.copy(
+                source.ref,
+                source.key,
+                source.conditions,
+                ref,
+                key,
+                headers,
+                conditions,
+                pipeline,
+                source_id=stored.id,
+            )
+            if committed is not None:
+                await self._announce(committed)
             return committed
 
         return await uninterrupted(commit)
@@ -204,9 +240,9 @@ class Intake:
         start and size of what is wanted, or raises.
 
         The part shares the source's blobs; its bytes are read once, for their MD5 and
-        checksum. Raises UploadNotFound, ObjectNotFound, PreconditionFailed."""
+        checksum. Raises UploadNotFound, ObjectNotFound, PreconditionFailed, BlobDamaged."""
         upload = await self._catalog.uploads.get(ref, key, upload_id)
-        stored, source = await self._pin(source)
+        stored = await self._pin(source)
         start, size = select(stored.size)
         segments = slice_segments(stored.segments, start, size)
         algorithm = upload.checksum_algorithm
@@ -282,11 +318,11 @@ class Intake:
             return
         check_write(conditions, current.etag, current.created_at_us // 1_000_000)
 
-    async def _pin(self, source: CopyFrom) -> tuple[StoredObject, CopyFrom]:
-        """The source as it is now, and the source narrowed to just this state."""
+    async def _pin(self, source: CopyFrom) -> StoredObject:
+        """The source as it is now; it meets its conditions."""
         stored = await self._catalog.objects.get(source.ref, source.key)
         check_copy_source(source.conditions, stored.etag, stored.created_at_us // 1_000_000)
-        return stored, CopyFrom(source.ref, source.key, Conditions(if_match=(stored.etag,)))
+        return stored
 
     async def _is_current(self, source: CopyFrom, stored: StoredObject) -> bool:
         try:

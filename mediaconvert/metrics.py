@@ -75,6 +75,16 @@ class Metrics:
             "Analytics events that this process dropped because too many waited.",
             registry=registry,
         )
+        self._damage = Counter(
+            "mediaconvert_blob_damage_found",
+            "Reads by this process that met a stored blob which is damaged or missing.",
+            registry=registry,
+        )
+        self._scrubbed = Counter(
+            "mediaconvert_scrubbed_bytes",
+            "Bytes of stored blobs that this process has read to verify them.",
+            registry=registry,
+        )
         self._slots = Gauge("mediaconvert_slots", "Worker slots.", registry=registry)
         self._busy = Gauge("mediaconvert_slots_busy", "Worker slots with a job.", registry=registry)
         self._init_catalog_gauges(registry)
@@ -88,6 +98,7 @@ class Metrics:
         self._processing = gauge("jobs_processing", "Jobs that run, on any process.")
         self._oldest = gauge("oldest_pending_seconds", "Age of the oldest job that waits.")
         self._outbox = gauge("outbox_events", "Analytics events not yet stored.")
+        self._damaged = gauge("damaged_blobs", "Stored blobs known to be damaged or missing.")
         self._garbage = gauge("garbage_blobs", "Blobs that wait to be deleted.")
 
     def request(self, door: str, method: str, status: int, seconds: float) -> None:
@@ -109,6 +120,12 @@ class Metrics:
     def events_dropped(self, count: int) -> None:
         self._dropped.inc(count)
 
+    def damage_found(self) -> None:
+        self._damage.inc()
+
+    def bytes_scrubbed(self, size: int) -> None:
+        self._scrubbed.inc(size)
+
     def watch_pool(self, pool: SlotHolder) -> None:
         """Tell the pool's slots, as they are at each scrape. Once a process."""
         self._slots.set_function(lambda: pool.slots)
@@ -121,5 +138,6 @@ class Metrics:
         self._processing.set(math.nan if gauges is None else gauges.jobs_processing)
         self._oldest.set(math.nan if gauges is None else gauges.oldest_pending_seconds)
         self._outbox.set(math.nan if gauges is None else gauges.outbox_events)
+        self._damaged.set(math.nan if gauges is None else gauges.damaged_blobs)
         self._garbage.set(math.nan if gauges is None else gauges.garbage_blobs)
         return generate_latest(self.registry)

@@ -86,6 +86,24 @@ class Bucket:
     created_at_us: int
 
 
+BLOCK_BYTES = 1 << 20
+"""A blob is verified in blocks of this size. Stored digests depend on it: never change it."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlobDigest:
+    """What a blob's bytes are verified by when they are read."""
+
+    size: int
+    """Of the whole blob."""
+    blocks: bytes
+    """CRC64NVME of each block of BLOCK_BYTES, the last one shorter; 8 bytes each, big-endian."""
+
+    def block(self, index: int) -> bytes:
+        """The digest of one block."""
+        return self.blocks[8 * index : 8 * index + 8]
+
+
 @dataclass(frozen=True, slots=True)
 class Segment:
     """A run of bytes inside one blob. An object is its segments, one after another."""
@@ -93,6 +111,33 @@ class Segment:
     blob_id: BlobId
     offset: int
     size: int
+    digest: BlobDigest | None = field(default=None, compare=False, repr=False)
+    """The blob's digest where it is at hand. On a commit: that of a new blob, to be stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlobRecord:
+    """What the catalog knows about one blob that an object or a part refers to."""
+
+    blob_id: BlobId
+    size: int
+    """The bytes of it that are referred to; at most the blob's size."""
+    digest: BlobDigest | None
+    """None for a blob stored before digests were kept."""
+    md5: str | None
+    """Hex; where an object consists of just this blob, its ETag."""
+    is_damaged: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DamagedObject:
+    """An object whose bytes cannot be read in full."""
+
+    bucket: str
+    key: str
+    blob_id: BlobId
+    is_current: bool
+    """False for a replaced or deleted object that a job still reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +200,8 @@ class StoredObject:
     created_at_us: int
     job_id: JobId | None = None
     """The newest job that this upload started, if any."""
+    is_damaged: bool = False
+    """A blob of it did not pass its verification."""
     job_status: JobStatus | None = None
     job_progress: float | None = None
 

@@ -101,7 +101,7 @@ class Receiver:
                 await writer.seal()
                 is_sealed = True
                 verify(body, digests)
-                segments = (Segment(writer.blob_id, 0, digests.size),)
+                segments = (Segment(writer.blob_id, 0, digests.size, digests.blob_digest),)
                 committed = await uninterrupted(lambda: commit(segments, digests))
                 is_kept = True
                 return committed

@@ -145,6 +145,14 @@ class StorageSettings:
         unit="hours",
         minimum=0.01,
     )
+    scrub_mib_per_second: float = setting(
+        20.0,
+        "Speed at which stored blobs are read in the background and compared with their digests; "
+        "0 switches it off.",
+        unit="MiB/s",
+        minimum=0,
+    )
+    scrub_days: float = setting(30.0, "How often all blobs are read so.", unit="days", minimum=0.01)
     upload_expiry_days: float = setting(
         7.0, "Unfinished multipart uploads are aborted at this age.", unit="days", minimum=0.01
     )

@@ -13,7 +13,7 @@ import signal
 import threading
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -24,12 +24,15 @@ from mediaconvert.analytics.flusher import Flusher
 from mediaconvert.api.front import Front, open_front
 from mediaconvert.backends import open_backends
 from mediaconvert.errors import ConfigError, StartupError
+from mediaconvert.metrics import Metrics
 from mediaconvert.ports.backends import Backends
 from mediaconvert.settings import Settings
 from mediaconvert.tools.toolbox import Toolbox, open_toolbox
 from mediaconvert.vault import load_keys, verify_keys
+from mediaconvert.verified_blobs import VerifiedBlobs
 from mediaconvert.workers.janitor import Janitor
 from mediaconvert.workers.pool import Pool
+from mediaconvert.workers.scrubber import Scrubber
 
 log = logging.getLogger("mediaconvert.supervisor")
 
@@ -75,6 +78,9 @@ async def supervise(
     async with AsyncExitStack() as stack:
         backends = await stack.enter_async_context(open_backends(settings))
         await verify_keys(backends.catalog, keys, is_embedded=backends.is_embedded)
+        metrics = Metrics()
+        blobs = VerifiedBlobs(backends.blobs, backends.catalog, metrics.damage_found)
+        backends = replace(backends, blobs=blobs)
         tools: Toolbox | None = None
         if settings.server.role != "api":
             slots = settings.workers.slots or os.cpu_count() or 1
@@ -91,8 +97,8 @@ async def supervise(
         async with trio.open_nursery() as around:
             around.start_soon(flusher.run)
             try:
-                async with open_front(settings, backends, keys, tools) as front:
-                    flusher.observe(front.metrics.events_dropped)
+                async with open_front(settings, backends, keys, tools, metrics) as front:
+                    flusher.observe(metrics.events_dropped)
                     tree = _Tree(settings, backends, tools, front, reload, announce, task_status)
                     await tree.run(stop)
             finally:
@@ -151,6 +157,7 @@ class _Tree:
                 embedded=backends.is_embedded,
             )
         )
+        self._scrubber = Scrubber(backends.catalog, backends.blobs, settings.storage, front.metrics)
         self._scope = trio.CancelScope()
 
     async def run(self, stop: trio.Event | None) -> None:
@@ -166,6 +173,7 @@ class _Tree:
                     await services.start(self._pool.run)
                 # Whatever the role: blobs are deleted and parts put wherever the doors are open.
                 services.start_soon(self._janitor.run)
+                services.start_soon(self._scrubber.run)
                 host, port = await services.start(partial(self._front.serve, close_port))
                 services.start_soon(_watchdog)
                 self._started(Running(host, port))

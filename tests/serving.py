@@ -34,6 +34,7 @@ from mediaconvert.ports.blobs import BlobStore
 from mediaconvert.ports.catalog import Catalog
 from mediaconvert.settings import S3Settings, ServerSettings, Settings
 from mediaconvert.vault import Vault
+from mediaconvert.verified_blobs import VerifiedBlobs
 from tests.program import WAIT_SECONDS
 
 _T = TypeVar("_T")
@@ -210,9 +211,10 @@ class _ServiceThread(threading.Thread):
             open_sqlite_catalog(
                 served.folder / "catalog.sqlite3", deadline_seconds=WAIT_SECONDS
             ) as served.catalog,
-            open_directory_blobs(served.folder / "blobs", min_free_bytes=0) as served.blobs,
+            open_directory_blobs(served.folder / "blobs", min_free_bytes=0) as stored,
             trio.open_nursery() as nursery,
         ):
+            served.blobs = VerifiedBlobs(stored, served.catalog)
             app, authenticator = _make_app(served, self._change(served.catalog))
             await nursery.start(authenticator.run)
             rest = self._make_rest(served)

@@ -124,7 +124,7 @@ class Front:
 
 @asynccontextmanager
 async def open_front(
-    settings: Settings, backends: Backends, keys: Keys, tools: Tools | None
+    settings: Settings, backends: Backends, keys: Keys, tools: Tools | None, metrics: Metrics
 ) -> AsyncIterator[Front]:
     """Build what this process serves by its role, and run what the doors need beside them."""
     checks = service_checks(
@@ -135,7 +135,7 @@ async def open_front(
         tools=tools,
         settings=settings,
     )
-    front = Front(settings, backends.catalog, Readiness(checks), Metrics())
+    front = Front(settings, backends.catalog, Readiness(checks), metrics)
     async with trio.open_nursery() as nursery:
         if settings.server.role != "worker":
             jobs = JobService(backends.catalog, backends.notices)

@@ -25,6 +25,7 @@ from mediaconvert.backends.blob_identity import (
 from mediaconvert.backends.blobs.directory import open_directory_blobs
 from mediaconvert.backends.notices.memory import MemoryNotices
 from mediaconvert.backends.notices.redis_address import parse_address
+from mediaconvert.backends.schema import look_at_schemas
 from mediaconvert.backends.sql.catalog import (
     open_postgres_driver,
     open_sqlite_driver,
@@ -99,6 +100,30 @@ async def open_blobs(settings: Settings) -> AsyncIterator[BlobStore]:
     """Only the blobs, of the source of a move. Raises StartupError."""
     async with AsyncExitStack() as stack:
         yield await _open_blobs(stack, settings)
+
+
+@asynccontextmanager
+async def open_for_verification(settings: Settings) -> AsyncIterator[tuple[Catalog, BlobStore]]:
+    """Catalog and blobs for a command that runs beside the service: takes no lock, changes no
+    schema, starts nothing. Raises StartupError where there is no installation, or its schema is
+    not this program's."""
+    for schema in await look_at_schemas(settings):
+        if schema.waiting:
+            raise StartupError(
+                f"{schema.where} has an older schema; `mediaconvert migrate` or a start of the "
+                "service brings it up to date"
+            )
+    async with AsyncExitStack() as stack:
+        if settings.database.url:
+            url, pool_size = settings.database.url, settings.database.pool_size
+            driver: Driver = await stack.enter_async_context(
+                open_postgres_driver(url, pool_size=pool_size)
+            )
+        else:
+            path = settings.server.data_dir / "catalog.db"
+            driver = await stack.enter_async_context(open_sqlite_driver(path))
+        await refuse_unfinished_move(driver)
+        yield sql_catalog(driver), await _open_blobs(stack, settings)
 
 
 async def _open_database(stack: AsyncExitStack, settings: Settings) -> _Database:

@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Sequence
 from typing import Protocol
 
-from mediaconvert.errors import StartupError, Unavailable
+from mediaconvert.errors import BlobDamaged, StartupError, Unavailable
 from mediaconvert.model import BlobId, Segment
 from mediaconvert.ports.blobs import BlobStore
 from mediaconvert.ports.catalog import Housekeeping
@@ -85,10 +85,11 @@ async def verify_blob_store(housekeeping: Housekeeping, blobs: BlobStore) -> Non
 async def _find_marker(look: Look, blob_id: BlobId) -> None:
     try:
         await look.read(blob_id, 1)
-    except Unavailable as error:
+    except (Unavailable, BlobDamaged) as error:
+        reason = error.finding if isinstance(error, BlobDamaged) else str(error)
         raise StartupError(
             "this node's blob store is not the one that the installation uses "
-            f"({error}); all nodes need the same S3_ENDPOINT, S3_BUCKET and storage.s3_prefix, or "
+            f"({reason}); all nodes need the same S3_ENDPOINT, S3_BUCKET and storage.s3_prefix, or "
             "one folder that they share as storage.directory"
         ) from error
 
@@ -131,7 +132,7 @@ async def _is_marker(look: Look, blob_id: BlobId, marker: bytes | None) -> bool:
     """Whether another node of this installation, which starts beside us, has left it."""
     try:
         return marker is not None and await look.read(blob_id, len(marker)) == marker
-    except Unavailable:
+    except (Unavailable, BlobDamaged):
         return False  # too short, or gone
 
 

@@ -44,6 +44,18 @@ def build_parser() -> argparse.ArgumentParser:
     add_settings_options(health, "host", "port", texts=texts)
     demo = commands.add_parser("demo", help="one film through the whole service, on its own")
     demo.add_argument("--output", type=Path, metavar="DIR", help="where it works and leaves files")
+    _add_upkeep(commands)
+    _add_pipeline(commands)
+    _add_config(commands)
+    return parser
+
+
+def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    serve = commands.add_parser("serve", help="run the service in the foreground")
+    add_settings_options(serve, "host", "port", "data_dir", "role")
+
+
+def _add_upkeep(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     move = commands.add_parser(
         "move", help="copy an embedded installation to PostgreSQL and an S3 store"
     )
@@ -61,14 +73,10 @@ def build_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="make JWT_SECRET the key of all nodes, in place of another; stop them first",
     )
-    _add_pipeline(commands)
-    _add_config(commands)
-    return parser
-
-
-def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    serve = commands.add_parser("serve", help="run the service in the foreground")
-    add_settings_options(serve, "host", "port", "data_dir", "role")
+    verify = commands.add_parser(
+        "verify", help="read all stored data and list the objects that are damaged"
+    )
+    add_settings_options(verify, "data_dir")
 
 
 def _add_pipeline(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -120,6 +128,10 @@ def run_command(arguments: argparse.Namespace) -> int:
             from mediaconvert.cli import migrate
 
             return migrate.run(arguments)
+        case "verify":
+            from mediaconvert.cli import verify
+
+            return verify.run(arguments)
         case "pipeline":
             from mediaconvert.cli import pipelines
 

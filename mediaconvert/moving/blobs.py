@@ -14,7 +14,7 @@ from pathlib import Path
 
 import trio
 
-from mediaconvert.errors import StartupError, StorageFull, Unavailable
+from mediaconvert.errors import BlobDamaged, StartupError, StorageFull, Unavailable
 from mediaconvert.model import BlobId, Segment
 from mediaconvert.ports.blobs import BlobStore
 
@@ -66,32 +66,33 @@ class Journal:
 async def copy_blobs(
     source: BlobStore,
     target: BlobStore,
-    wanted: AsyncIterator[tuple[BlobId, int]],
+    wanted: AsyncIterator[Segment],
     journal: Journal,
     tell: Callable[[Copied], None],
 ) -> Copied:
-    """All of `wanted` (names and sizes). Answers what was copied now. Raises StartupError for
-    a copy that is not the same, Unavailable and StorageFull from the stores."""
+    """All of `wanted` (whole blobs). Answers what was copied now. Raises StartupError for a
+    blob that is damaged in the source and for a copy that is not the same, Unavailable and
+    StorageFull from the stores."""
     copied = Copied(0, 0)
     room = trio.CapacityLimiter(PARALLEL)
 
-    async def one(blob_id: BlobId, size: int) -> None:
+    async def one(blob: Segment) -> None:
         nonlocal copied
         async with room:
-            await _copy_one(source, target, blob_id, size)
-        journal.note(blob_id)
-        copied = Copied(copied.blobs + 1, copied.size_bytes + size)
+            await _copy_one(source, target, blob)
+        journal.note(blob.blob_id)
+        copied = Copied(copied.blobs + 1, copied.size_bytes + blob.size)
         tell(copied)
 
     try:
         async with trio.open_nursery() as nursery:
-            async for blob_id, size in wanted:
-                if blob_id in journal:
+            async for blob in wanted:
+                if blob.blob_id in journal:
                     continue
                 # Tasks that wait hold a name each, no bytes; this keeps their number small too.
                 async with room:
                     pass
-                nursery.start_soon(one, blob_id, size)
+                nursery.start_soon(one, blob)
     except BaseExceptionGroup as group:
         # A store that goes away fails all that is under way; one sentence says it.
         if group.split(_FAILURES)[1] is not None:
@@ -103,21 +104,26 @@ async def copy_blobs(
     return copied
 
 
-async def _copy_one(source: BlobStore, target: BlobStore, blob_id: BlobId, size: int) -> None:
+async def _copy_one(source: BlobStore, target: BlobStore, blob: Segment) -> None:
     sent = hashlib.sha256()
-    segment = Segment(blob_id, 0, size)
-    async with target.stage(sent.update, blob_id=blob_id) as writer:
-        async with source.open([segment]) as pieces:
-            async for piece in pieces:
-                await writer.write(piece)
+    async with target.stage(sent.update, blob_id=blob.blob_id) as writer:
+        try:
+            async with source.open([blob]) as pieces:
+                async for piece in pieces:
+                    await writer.write(piece)
+        except BlobDamaged as error:
+            raise StartupError(
+                f"blob {blob.blob_id} of the source is damaged: {error.finding}; `mediaconvert "
+                "verify` lists the objects that need it: restore or delete them, then move again"
+            ) from error
         await writer.seal()
     stored = hashlib.sha256()
-    async with target.open([segment]) as pieces:
+    async with target.open([blob]) as pieces:
         async for piece in pieces:
             await trio.to_thread.run_sync(stored.update, piece)
     if stored.digest() != sent.digest():
-        await target.delete([blob_id])
+        await target.delete([blob.blob_id])
         raise StartupError(
-            f"blob {blob_id} came back from the target store with other bytes; check the "
+            f"blob {blob.blob_id} came back from the target store with other bytes; check the "
             "store, then move again"
         )

@@ -43,10 +43,12 @@ class BlobStore(Protocol):
         self, segments: Iterable[Segment]
     ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """The bytes of the segments, one after another, in pieces of at most 1 MiB, read
-        ahead by at most one piece. A blob that is deleted through this very object while it is
+        ahead by at most one piece. Of a segment with a digest every block is verified before
+        its bytes are given out: one that differs raises BlobDamaged, as does a blob that is
+        missing or too short. A blob that is deleted through this very object while it is
         being read goes on to be readable to its end; readers in other processes are why
-        garbage is kept for a while (`storage.garbage_minutes`). Raises Unavailable when a blob
-        is missing or cannot be read (the catalog never names one that was not sealed)."""
+        garbage is kept for a while (`storage.garbage_minutes`). Raises Unavailable when the
+        store cannot be reached or read."""
 
     async def adopt(self, path: Path) -> BlobId:
         """Take over a finished local file as a new sealed, durable blob; a hard link where
@@ -55,8 +57,12 @@ class BlobStore(Protocol):
 
     async def materialize(self, segments: tuple[Segment, ...], target: Path) -> None:
         """Put the bytes at `target` (which does not exist, in an existing folder): a hard
-        link where one whole local blob is wanted, else a copy. The result is to be read
-        only. Raises as `open` and `write`."""
+        link where one whole local blob is wanted, else a copy. All blocks are verified as by
+        `open`; where one is damaged, nothing stays at `target`. The result is to be read only.
+        Raises as `open` and `write`."""
+
+    async def verify(self, segments: Iterable[Segment]) -> None:
+        """Read the blocks that the segments touch, and give nothing out. Raises as `open`."""
 
     async def delete(self, blob_ids: Iterable[BlobId]) -> None:
         """Idempotent; a name that does not exist is no error."""

@@ -19,7 +19,9 @@ from typing import Protocol
 
 from mediaconvert.errors import PreconditionFailed
 from mediaconvert.model import (
+    BlobDigest,
     BlobId,
+    BlobRecord,
     Bucket,
     BucketRef,
     ClaimedJob,
@@ -27,6 +29,7 @@ from mediaconvert.model import (
     Conditions,
     Credential,
     CredentialId,
+    DamagedObject,
     EventBatch,
     Job,
     JobFailure,
@@ -40,6 +43,7 @@ from mediaconvert.model import (
     ListQuery,
     NewObject,
     ObjectHeaders,
+    ObjectId,
     Part,
     PipelineId,
     SigningKey,
@@ -145,9 +149,12 @@ class Objects(Protocol):
         headers: ObjectHeaders | None,
         conditions: Conditions,
         pipeline: VersionId | None,
-    ) -> Committed:
+        *,
+        source_id: ObjectId | None = None,
+    ) -> Committed | None:
         """A new object with the same segments, ETag and checksum; copies no bytes. `headers`
-        None keeps the source's. Raises ObjectNotFound, PreconditionFailed."""
+        None keeps the source's. None, and nothing was done, where the source is not `source_id`
+        (whose bytes the caller has verified). Raises ObjectNotFound, PreconditionFailed."""
 
     async def get(self, ref: BucketRef, key: str) -> StoredObject:
         """Raises ObjectNotFound."""
@@ -207,6 +214,29 @@ class Uploads(Protocol):
 
     async def abort(self, ref: BucketRef, key: str, upload_id: str) -> None:
         """The parts' blobs become garbage."""
+
+
+class BlobRecords(Protocol):
+    """Digests of blobs, and which blobs are damaged. Digests of new blobs are stored by the
+    commit that first refers to them: their segments carry them."""
+
+    async def digests(self, blob_ids: Sequence[BlobId]) -> dict[BlobId, BlobDigest]:
+        """Those that are known; blobs without a digest are left out."""
+
+    async def page(self, after: str, limit: int) -> tuple[BlobRecord, ...]:
+        """Blobs that an object or a part refers to, by name, after the name `after`."""
+
+    async def set_digest(self, blob_id: BlobId, digest: BlobDigest) -> None:
+        """Of a blob that has none. An existing digest is kept."""
+
+    async def mark_damaged(self, blob_id: BlobId) -> bool:
+        """Whether it was not marked before."""
+
+    async def mark_intact(self, blob_id: BlobId) -> bool:
+        """Remove the mark; whether there was one."""
+
+    async def damaged_objects(self, limit: int) -> tuple[DamagedObject, ...]:
+        """Objects with a damaged blob, of all users, by bucket and key: for the operator."""
 
 
 class Pipelines(Protocol):
@@ -391,6 +421,7 @@ class CatalogGauges:
     oldest_pending_seconds: float
     outbox_events: int
     garbage_blobs: int
+    damaged_blobs: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -402,6 +433,7 @@ class Catalog:
     buckets: Buckets
     objects: Objects
     uploads: Uploads
+    blobs: BlobRecords
     pipelines: Pipelines
     jobs: Jobs
     queue: Queue

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import trio
 
+from mediaconvert.digests import BlockDigests
 from mediaconvert.errors import JobError, LimitExceeded, MediaInputError, ToolCrashed
 from mediaconvert.media import (
     CommandResult,
@@ -26,7 +27,7 @@ from mediaconvert.media import (
     MediaKind,
     PlannedFile,
 )
-from mediaconvert.model import FailureKind
+from mediaconvert.model import BlobDigest, FailureKind
 from mediaconvert.ports.tools import Tools
 from mediaconvert.workers.workspace import surroundings
 
@@ -48,6 +49,8 @@ class OutputFile:
     size: int
     md5: str
     sha256: str
+    digest: BlobDigest
+    """What the blob will be verified by."""
 
 
 async def accept_output(
@@ -62,9 +65,9 @@ async def accept_output(
         check = _text_checker(planned)
     else:
         info, check = await _probe(planned, path, tools, limits), None
-    md5, sha256 = await _hash(path, check)
+    md5, sha256, digest = await _hash(path, check)
     return OutputFile(
-        path, planned.output_name, step_id, info, planned.content_type, size, md5, sha256
+        path, planned.output_name, step_id, info, planned.content_type, size, md5, sha256, digest
     )
 
 
@@ -160,9 +163,12 @@ def _text_checker(planned: PlannedFile) -> Callable[[bytes, bool], None]:
     return check
 
 
-async def _hash(path: Path, check: Callable[[bytes, bool], None] | None) -> tuple[str, str]:
-    """MD5 and SHA-256 in one pass, hex."""
+async def _hash(
+    path: Path, check: Callable[[bytes, bool], None] | None
+) -> tuple[str, str, BlobDigest]:
+    """MD5 and SHA-256, hex, and the block digests, in one pass."""
     md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
+    blocks = BlockDigests()
     with surroundings():
         fd = await trio.to_thread.run_sync(
             lambda: os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -178,6 +184,7 @@ async def _hash(path: Path, check: Callable[[bytes, bool], None] | None) -> tupl
                 return False
             md5.update(piece)
             sha256.update(piece)
+            blocks.update(piece)
             done += len(piece)
         return True
 
@@ -187,4 +194,4 @@ async def _hash(path: Path, check: Callable[[bytes, bool], None] | None) -> tupl
                 pass
     finally:
         os.close(fd)
-    return md5.hexdigest(), sha256.hexdigest()
+    return md5.hexdigest(), sha256.hexdigest(), blocks.blob_digest()

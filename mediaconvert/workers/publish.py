@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import trio
 
+from mediaconvert.digests import BlockDigests
 from mediaconvert.model import (
     BlobId,
     ClaimedJob,
@@ -76,7 +77,7 @@ def _as_object(job: ClaimedJob, folder: str, file: OutputFile, blob_id: BlobId) 
         size=file.size,
         etag=file.md5,
         headers=ObjectHeaders(file.content_type, user={JOB_METADATA: str(job.id)}),
-        segments=(Segment(blob_id, 0, file.size),),
+        segments=(Segment(blob_id, 0, file.size, file.digest),),
     )
 
 
@@ -92,10 +93,12 @@ async def _adopt_manifest(
         await trio.to_thread.run_sync(workspace.manifest.write_bytes, text)
     blob_id = await store.adopt(workspace.manifest)
     adopted.blob_ids.append(blob_id)
+    blocks = BlockDigests()
+    blocks.update(text)
     return NewObject(
         key=folder + manifest.NAME,
         size=len(text),
         etag=hashlib.md5(text, usedforsecurity=False).hexdigest(),
         headers=ObjectHeaders(manifest.CONTENT_TYPE, user={JOB_METADATA: str(job.id)}),
-        segments=(Segment(blob_id, 0, len(text)),),
+        segments=(Segment(blob_id, 0, len(text), blocks.blob_digest()),),
     )

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import trio
 
-from mediaconvert.errors import InvalidPipeline, JobError, StorageFull, Unavailable
+from mediaconvert.errors import BlobDamaged, InvalidPipeline, JobError, StorageFull, Unavailable
 from mediaconvert.media import Limits
 from mediaconvert.model import FailureKind, JobFailure, JobOutcome
 from mediaconvert.pipeline import parse
@@ -104,6 +104,12 @@ class Runner:
             except InvalidPipeline as error:
                 # Saved by an older version that read it otherwise.
                 verdict = _failure(FailureKind.INPUT, error.code, error.message, (), reporter)
+            except BlobDamaged:
+                message = (
+                    "the job's source is damaged in the store; upload it again, or rerun the job "
+                    "when the operator has restored it"
+                )
+                verdict = _failure(FailureKind.INPUT, "source_damaged", message, (), reporter)
             except (Unavailable, StorageFull) as error:
                 self.store.doubt(error)
                 verdict = _failure(FailureKind.INFRA, error.code, error.message, (), reporter)

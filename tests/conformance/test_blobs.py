@@ -14,7 +14,7 @@ import trio
 
 from mediaconvert.backends.blobs.directory import open_directory_blobs
 from mediaconvert.backends.blobs.s3 import open_s3_blobs
-from mediaconvert.errors import StorageFull, Unavailable
+from mediaconvert.errors import BlobDamaged, StorageFull, Unavailable
 from mediaconvert.model import BlobId, Segment
 from mediaconvert.ports.blobs import BlobStore
 from mediaconvert.settings import StorageSettings
@@ -183,7 +183,7 @@ async def test_leaving_without_seal_leaves_nothing(blobs: BlobStore) -> None:
     async with blobs.stage() as writer:
         await writer.write(b"x" * (2 * MIB))
     assert await stored(blobs) == set()
-    with pytest.raises(Unavailable):
+    with pytest.raises(BlobDamaged):
         await read(blobs, whole(writer.blob_id, 2 * MIB))
 
 
@@ -271,22 +271,22 @@ async def test_a_blob_deleted_while_it_is_read_stays_readable_to_its_end(blobs: 
     await until(are_gone)
 
 
-async def test_a_missing_blob_is_unavailable_before_the_first_byte(blobs: BlobStore) -> None:
-    with pytest.raises(Unavailable):
+async def test_a_missing_blob_is_damage_found_before_the_first_byte(blobs: BlobStore) -> None:
+    with pytest.raises(BlobDamaged):
         async with blobs.open(whole(BlobId("0" * 32), 5)):
             raise AssertionError("the block must not run")
 
 
-async def test_a_blob_shorter_than_its_segment_is_unavailable(blobs: BlobStore) -> None:
+async def test_a_blob_shorter_than_its_segment_is_damaged(blobs: BlobStore) -> None:
     blob_id = await put(blobs, b"short")
-    with pytest.raises(Unavailable):
+    with pytest.raises(BlobDamaged):
         await read(blobs, whole(blob_id, 6))
 
 
-async def test_a_missing_later_blob_is_unavailable(blobs: BlobStore) -> None:
+async def test_a_missing_later_blob_is_damage(blobs: BlobStore) -> None:
     blob_id = await put(blobs, bytes(2 * MIB))
     segments = (*whole(blob_id, 2 * MIB), Segment(BlobId("0" * 32), 0, 1))
-    with pytest.raises(Unavailable):
+    with pytest.raises(BlobDamaged):
         await read(blobs, segments)
 
 
@@ -356,7 +356,7 @@ async def test_an_object_without_bytes_is_materialized(blobs: BlobStore, tmp_pat
 async def test_a_failed_materialize_leaves_no_file(blobs: BlobStore, tmp_path: Path) -> None:
     blob_id = await put(blobs, b"some")
     segments = (*whole(blob_id, 4), Segment(BlobId("0" * 32), 0, 1))
-    with pytest.raises(Unavailable):
+    with pytest.raises(BlobDamaged):
         await blobs.materialize(segments, tmp_path / "input")
     assert not (tmp_path / "input").exists()
 
@@ -497,7 +497,7 @@ async def test_what_one_node_seals_the_other_reads_and_deletes(
         await second.materialize(whole(blob_id, len(data)), tmp_path / f"input-{blob_id}")
         assert (tmp_path / f"input-{blob_id}").read_bytes() == data
         await second.delete([blob_id])
-        with pytest.raises(Unavailable):
+        with pytest.raises(BlobDamaged):
             await read(first, whole(blob_id, len(data)))
 
 

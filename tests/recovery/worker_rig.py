@@ -41,6 +41,7 @@ from mediaconvert.ports.catalog import Catalog
 from mediaconvert.ports.tools import Tools
 from mediaconvert.settings import ServerSettings, Settings, ToolSettings, WorkerSettings
 from mediaconvert.tools.toolbox import open_toolbox
+from mediaconvert.verified_blobs import VerifiedBlobs
 from mediaconvert.workers.leases import HeldJob, LeaseKeeper
 from mediaconvert.workers.pool import Pool
 from mediaconvert.workers.runner import Runner
@@ -217,7 +218,8 @@ async def open_rig(
         catalog = await enter(
             open_sqlite_catalog(folder / "catalog.db", deadline_seconds=catalog_seconds)
         )
-        blobs = await enter(open_directory_blobs(folder / "blobs", min_free_bytes=0))
+        stored = await enter(open_directory_blobs(folder / "blobs", min_free_bytes=0))
+        blobs = VerifiedBlobs(stored, catalog)
         tools = cast(Tools, None)
         if with_tools:
             tools = await enter(open_toolbox(settings.tools, slots=2))

@@ -10,7 +10,12 @@ from mediaconvert.metrics import Metrics
 from mediaconvert.ports.catalog import CatalogGauges
 
 GAUGES = CatalogGauges(
-    jobs_pending=3, jobs_processing=2, oldest_pending_seconds=1.5, outbox_events=4, garbage_blobs=5
+    jobs_pending=3,
+    jobs_processing=2,
+    oldest_pending_seconds=1.5,
+    outbox_events=4,
+    garbage_blobs=5,
+    damaged_blobs=6,
 )
 
 

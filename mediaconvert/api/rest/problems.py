@@ -46,6 +46,7 @@ STATUS: dict[type[Refusal], int] = {
     errors.JobNotFound: 404,
     errors.JobAlreadyEnded: 400,
     errors.SourceGone: 409,
+    errors.BlobDamaged: 500,
     errors.Unavailable: 503,
     errors.StorageFull: 507,
     errors.SlowClient: 408,

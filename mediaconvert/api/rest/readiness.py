@@ -132,6 +132,7 @@ def service_checks(
     checks = [
         Check("database", _plain(catalog.housekeeping.check)),
         Check("storage", _plain(blobs.check)),
+        Check("stored data", _StoredData(catalog).probe, is_required=False),
         Check("queue", _Queue(catalog, notices, polls=polls).probe),
         # A store that is away costs the reports alone; the outbox keeps their events.
         Check("analytics", _plain(analytics.check), is_required=False),
@@ -148,6 +149,22 @@ def _plain(check: Callable[[], Awaitable[str]]) -> Callable[[], Awaitable[Findin
         return Finding(version=await check())
 
     return probe
+
+
+@dataclass(frozen=True, slots=True)
+class _StoredData:
+    catalog: Catalog
+
+    async def probe(self) -> Finding:
+        """Damaged blobs cost their own objects alone: degraded, never unavailable."""
+        damaged = (await self.catalog.housekeeping.gauges()).damaged_blobs
+        if not damaged:
+            return Finding()
+        what = "1 stored blob is" if damaged == 1 else f"{damaged} stored blobs are"
+        return Finding(
+            "degraded",
+            detail=f"{what} damaged or missing; `mediaconvert verify` lists the objects",
+        )
 
 
 @dataclass(frozen=True, slots=True)

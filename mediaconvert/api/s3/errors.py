@@ -129,6 +129,7 @@ REFUSALS: Mapping[type[errors.Refusal], str] = {
     errors.JobNotFound: "InvalidArgument",
     errors.JobAlreadyEnded: "OperationAborted",
     errors.SourceGone: "OperationAborted",
+    errors.BlobDamaged: "InternalError",
     errors.Unavailable: "ServiceUnavailable",
     # No code of S3's says it. 507 is not one that clients retry, and retrying cannot help.
     errors.StorageFull: "InsufficientStorage",

@@ -229,6 +229,8 @@ def object_headers(
     if with_parts_count and stored.parts:
         headers["x-amz-mp-parts-count"] = str(len(stored.parts))
     headers.update(job_headers(stored))
+    if stored.is_damaged:
+        headers["x-mediaconvert-damaged"] = "true"
     return headers
 
 

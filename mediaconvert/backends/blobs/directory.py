@@ -12,6 +12,7 @@ import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TypeVar, TypeVarTuple
 
@@ -20,8 +21,9 @@ import trio
 from mediaconvert.backends.blobs import files
 from mediaconvert.backends.blobs.file_cursor import FileCursor
 from mediaconvert.backends.blobs.readers import Readers
-from mediaconvert.backends.blobs.reading import PieceReader
+from mediaconvert.backends.blobs.reading import PieceReader, copy_turn
 from mediaconvert.backends.blobs.staging import Observe, StagedBlob
+from mediaconvert.backends.blobs.verifying import VerifyingCursor
 from mediaconvert.errors import Unavailable
 from mediaconvert.model import BlobId, Segment
 from mediaconvert.ports.blobs import BlobWriter
@@ -87,7 +89,7 @@ class DirectoryBlobs:
     async def _open(self, segments: tuple[Segment, ...]) -> AsyncIterator[AsyncIterator[bytes]]:
         async with (
             self._readers.reading(segments),
-            PieceReader(FileCursor(self.layout, segments), self.run) as pieces,
+            PieceReader(self._cursor(segments), self.run) as pieces,
         ):
             yield pieces
 
@@ -115,38 +117,45 @@ class DirectoryBlobs:
 
     async def materialize(self, segments: tuple[Segment, ...], target: Path) -> None:
         async with self._readers.reading(segments):
-            if len(segments) == 1 and await self.run(_link_whole, self.layout, segments[0], target):
-                return
-            complete = False
+            is_complete = False
             try:
-                await self._copy_to(segments, target)
-                complete = True
+                if len(segments) == 1 and await self.run(
+                    _link_whole, self.layout, segments[0], target
+                ):
+                    # The link shares the blob's file, so verifying the blob verifies the link.
+                    if segments[0].digest is not None:
+                        await self._copy_turns(segments, None)
+                else:
+                    await self._copy_to(segments, target)
+                is_complete = True
             finally:
-                if not complete:
+                if not is_complete:
                     with trio.CancelScope(shield=True):
                         await self.run(files.remove, target)
+
+    async def verify(self, segments: Iterable[Segment]) -> None:
+        wanted = tuple(segments)
+        async with self._readers.reading(wanted):
+            await self._copy_turns(wanted, None)
 
     async def _copy_to(self, segments: tuple[Segment, ...], target: Path) -> None:
         with files.storage_errors("copying a blob"):
             output = await self.run(files.create_file, target)
-            try:
-                for segment in segments:
-                    await self._copy_segment(segment, output)
-            finally:
-                os.close(output)
-
-    async def _copy_segment(self, segment: Segment, output: int) -> None:
-        end = segment.offset + segment.size
-        source = await self.run(files.open_blob, self.layout, segment.blob_id, end)
         try:
-            offset = segment.offset
-            while offset < end:
-                copied = await self.run(files.copy_slice, source, offset, end - offset, output)
-                if copied == 0:
-                    raise Unavailable(f"blob {segment.blob_id} became shorter while it was copied")
-                offset += copied
+            await self._copy_turns(segments, output)
         finally:
-            os.close(source)
+            os.close(output)
+
+    async def _copy_turns(self, segments: tuple[Segment, ...], output: int | None) -> None:
+        cursor = self._cursor(segments)
+        try:
+            while await self.run(copy_turn, cursor, output):
+                pass
+        finally:
+            cursor.close()
+
+    def _cursor(self, segments: tuple[Segment, ...]) -> VerifyingCursor:
+        return VerifyingCursor(partial(FileCursor, self.layout), segments)
 
     async def delete(self, blob_ids: Iterable[BlobId]) -> None:
         wanted = [blob_id for blob_id in blob_ids if files.is_blob_id(blob_id)]

@@ -10,8 +10,8 @@ import os
 
 from mediaconvert.backends.blobs import files
 from mediaconvert.backends.blobs.reading import PIECE_BYTES
-from mediaconvert.errors import Unavailable
-from mediaconvert.model import Segment
+from mediaconvert.errors import BlobDamaged
+from mediaconvert.model import BlobId, Segment
 
 
 class FileCursor:
@@ -21,6 +21,7 @@ class FileCursor:
         self._layout = layout
         self._left = [segment for segment in reversed(segments) if segment.size > 0]
         self._fd = -1
+        self._blob_id = BlobId("")
         self._offset = 0
         self._size = 0
 
@@ -30,7 +31,7 @@ class FileCursor:
                 return b""
             piece = os.pread(self._fd, min(self._size, PIECE_BYTES), self._offset)
             if not piece:
-                raise Unavailable("a blob became shorter while it was read")
+                raise BlobDamaged(self._blob_id, "it became shorter while it was read")
             self._offset += len(piece)
             self._size -= len(piece)
             return piece
@@ -51,6 +52,7 @@ class FileCursor:
         segment = self._left.pop()
         end = segment.offset + segment.size
         self._fd = files.open_blob(self._layout, segment.blob_id, end)
+        self._blob_id = segment.blob_id
         self._offset, self._size = segment.offset, segment.size
         if segment.size > PIECE_BYTES:
             os.posix_fadvise(self._fd, segment.offset, segment.size, os.POSIX_FADV_SEQUENTIAL)

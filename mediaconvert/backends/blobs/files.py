@@ -15,20 +15,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from mediaconvert.errors import StorageFull, Unavailable
+from mediaconvert.errors import BlobDamaged, StorageFull, Unavailable
 from mediaconvert.model import BlobId
 
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
-COPY_SLICE_BYTES = 64 << 20
-"""A copy lasts no longer than this between two looks at cancellation."""
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 # What link(2) answers where it cannot work: another file system, one without links, too many.
 _CANNOT_LINK = frozenset({errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.EACCES})
 _CANNOT_SYNC_FOLDER = frozenset({errno.EINVAL, errno.EBADF})  # fsync(2) on a folder, by system
-_CANNOT_COPY_RANGE = frozenset({errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 
 
 @contextmanager
@@ -96,16 +93,19 @@ def create_file(path: Path) -> int:
 
 
 def open_blob(layout: Layout, blob_id: BlobId, needed_bytes: int) -> int:
-    """A sealed blob for reading; Unavailable where it is missing or shorter than needed."""
+    """A sealed blob for reading. Raises BlobDamaged where it is missing or shorter than needed,
+    Unavailable where the store itself is not there (a file system that is not mounted)."""
     path = layout.sealed(blob_id)
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
-        raise Unavailable(f"blob {blob_id} is missing from the blob store") from None
+        if not path.parent.is_dir():
+            raise Unavailable(f"the blob store's folder '{path.parent}' is missing") from None
+        raise BlobDamaged(blob_id, "it is missing from the blob store", is_missing=True) from None
     size = os.fstat(fd).st_size
     if size < needed_bytes:
         os.close(fd)
-        raise Unavailable(f"blob {blob_id} has {size} of the {needed_bytes} bytes that it should")
+        raise BlobDamaged(blob_id, f"it has {size} of the {needed_bytes} bytes that it should")
     return fd
 
 
@@ -186,19 +186,6 @@ def try_link(source: Path, target: Path) -> bool:
             return False
         raise
     return True
-
-
-def copy_slice(source: int, offset: int, size: int, target: int) -> int:
-    """Append up to COPY_SLICE_BYTES of `source` to `target`; the bytes copied, 0 at its end."""
-    wanted = min(size, COPY_SLICE_BYTES)
-    try:
-        return os.copy_file_range(source, target, wanted, offset_src=offset)
-    except OSError as error:
-        if error.errno not in _CANNOT_COPY_RANGE:
-            raise
-    piece = os.pread(source, min(wanted, 1 << 20), offset)
-    write_all(target, [piece])
-    return len(piece)
 
 
 def remove(path: Path) -> None:

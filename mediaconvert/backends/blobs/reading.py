@@ -6,16 +6,24 @@ the store's cursor. Knows nothing of where the bytes lie.
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack
+from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
 import trio
 
-from mediaconvert.errors import Unavailable
+from mediaconvert.backends.blobs import files
+from mediaconvert.errors import BlobDamaged, Unavailable
+from mediaconvert.model import BLOCK_BYTES
 
-PIECE_BYTES = 1 << 20
+PIECE_BYTES = BLOCK_BYTES
+"""One read is one block to verify."""
+
+COPY_TURN_BYTES = 64 << 20
+"""A copy looks at cancellation after this many bytes."""
 
 InThread = Callable[[Callable[[], bytes]], Awaitable[bytes]]
 """Runs a blocking call elsewhere."""
@@ -25,7 +33,7 @@ class Cursor(Protocol):
     """Reads segments in order; blocking, used by one thread at a time."""
 
     def next_piece(self) -> bytes:
-        """At most PIECE_BYTES, empty at the end. Raises Unavailable."""
+        """At most PIECE_BYTES, empty at the end. Raises Unavailable, BlobDamaged."""
 
     @property
     def at_end(self) -> bool: ...
@@ -81,7 +89,7 @@ class PieceReader:
             try:
                 while not self._cursor.at_end:
                     await self._send.send(await self._in_thread(self._cursor.next_piece))
-            except Unavailable as failure:
+            except (Unavailable, BlobDamaged) as failure:
                 self._failure = failure
 
     def __aiter__(self) -> AsyncIterator[bytes]:
@@ -99,3 +107,30 @@ class PieceReader:
             if self._failure is not None:
                 raise self._failure from None
             raise StopAsyncIteration from None
+
+
+def copy_turn(cursor: Cursor, target: int | None) -> bool:
+    """Append up to COPY_TURN_BYTES of what the cursor reads to the open file `target`, or only
+    verify them where that is None; whether there is more. Raises as the cursor, and StorageFull
+    and Unavailable for the file."""
+    done = 0
+    while done < COPY_TURN_BYTES:
+        piece = cursor.next_piece()
+        if not piece:
+            return False
+        if target is not None:
+            with files.storage_errors("copying a blob"):
+                files.write_all(target, [piece])
+        done += len(piece)
+    return not cursor.at_end
+
+
+def copy_to_file(cursor: Cursor, target: Path) -> None:
+    """Everything that the cursor reads, into an existing file. Raises as `copy_turn`."""
+    with files.storage_errors("copying a blob"):
+        fd = os.open(target, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        while copy_turn(cursor, fd):
+            pass
+    finally:
+        os.close(fd)

@@ -23,7 +23,7 @@ from minio.deleteobjects import DeleteObject
 
 from mediaconvert.backends.blobs import files
 from mediaconvert.backends.blobs.readers import Readers
-from mediaconvert.backends.blobs.reading import PieceReader
+from mediaconvert.backends.blobs.reading import PieceReader, copy_to_file, copy_turn
 from mediaconvert.backends.blobs.s3_client import Store, make_store
 from mediaconvert.backends.blobs.s3_errors import MISSING_CODES, store_errors
 from mediaconvert.backends.blobs.s3_http import Patience
@@ -33,11 +33,12 @@ from mediaconvert.backends.blobs.s3_opening import (
     find_bucket,
     prepare_bucket,
 )
-from mediaconvert.backends.blobs.s3_reading import S3Cursor, copy_to_file
+from mediaconvert.backends.blobs.s3_reading import S3Cursor
 from mediaconvert.backends.blobs.s3_threads import StoreThreads
 from mediaconvert.backends.blobs.s3_uploading import Upload
 from mediaconvert.backends.blobs.s3_writing import HandOver, S3Writer, open_source
 from mediaconvert.backends.blobs.staging import Observe
+from mediaconvert.backends.blobs.verifying import VerifyingCursor
 from mediaconvert.errors import Unavailable
 from mediaconvert.model import BlobId, Segment
 from mediaconvert.ports.blobs import BlobWriter
@@ -136,7 +137,7 @@ class S3Blobs:
     async def _open(self, segments: tuple[Segment, ...]) -> AsyncIterator[AsyncIterator[bytes]]:
         async with (
             self._readers.reading(segments),
-            PieceReader(S3Cursor(self._store, segments), self.reads.run) as pieces,
+            PieceReader(self._cursor(segments), self.reads.run) as pieces,
         ):
             yield pieces
 
@@ -169,18 +170,33 @@ class S3Blobs:
     async def materialize(self, segments: tuple[Segment, ...], target: Path) -> None:
         async with self._readers.reading(segments):
             await trio.to_thread.run_sync(_create, target, limiter=self._local)
-            cursor = S3Cursor(self._store, segments)
+            cursor: VerifyingCursor | None = None
             is_complete = False
             try:
+                cursor = self._cursor(segments)
                 copying = await self.transfers.start(partial(copy_to_file, cursor, target))
                 await copying.wait()
                 is_complete = True
             finally:
-                cursor.close()
+                if cursor is not None:
+                    cursor.close()
                 if not is_complete:
                     # The thread may still be writing, to a file without a name then.
                     with trio.CancelScope(shield=True):
                         await trio.to_thread.run_sync(files.remove, target, limiter=self._local)
+
+    async def verify(self, segments: Iterable[Segment]) -> None:
+        wanted = tuple(segments)
+        async with self._readers.reading(wanted):
+            cursor = self._cursor(wanted)
+            try:
+                while await self.reads.run(partial(copy_turn, cursor, None)):
+                    pass
+            finally:
+                cursor.close()
+
+    def _cursor(self, segments: tuple[Segment, ...]) -> VerifyingCursor:
+        return VerifyingCursor(partial(S3Cursor, self._store), segments)
 
     async def delete(self, blob_ids: Iterable[BlobId]) -> None:
         wanted = [blob_id for blob_id in blob_ids if files.is_blob_id(blob_id)]

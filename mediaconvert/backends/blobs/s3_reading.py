@@ -7,24 +7,21 @@ it (`reading.PieceReader`) or copies to a file.
 
 from __future__ import annotations
 
-import os
 import re
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
 from http.client import HTTPException
-from pathlib import Path
 
 import urllib3
 from minio.error import S3Error
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
-from mediaconvert.backends.blobs import files
 from mediaconvert.backends.blobs.reading import PIECE_BYTES
 from mediaconvert.backends.blobs.s3_client import Store
 from mediaconvert.backends.blobs.s3_errors import MISSING_CODES, Abandoned, store_errors
 from mediaconvert.backends.blobs.s3_http import TRANSFER_RETRY_SECONDS, Patience
-from mediaconvert.errors import Unavailable
+from mediaconvert.errors import BlobDamaged, Unavailable
 from mediaconvert.model import Segment
 
 _BROKEN = (HTTPError, HTTPException, OSError)
@@ -134,7 +131,7 @@ class S3Cursor:
         fits = begins_at == self._offset and headers.get("content-length") == str(self._size)
         if not fits:
             self._drop()
-            raise Unavailable(f"blob {self._name} does not have the bytes that it should")
+            raise BlobDamaged(self._name, "it does not have the bytes that it should")
         etag = headers.get("etag", "")
         if self._etag not in ("", etag):
             self._drop()
@@ -152,10 +149,11 @@ class S3Cursor:
             )
         except S3Error as error:
             if error.code in MISSING_CODES:
-                raise Unavailable(f"blob {self._name} is missing from the blob store") from error
+                raise BlobDamaged(
+                    self._name, "it is missing from the blob store", is_missing=True
+                ) from error
             if error.code == "InvalidRange":
-                words = f"blob {self._name} does not have the bytes that it should"
-                raise Unavailable(words) from error
+                raise BlobDamaged(self._name, "it is shorter than it should be") from error
             raise
 
     @property
@@ -168,16 +166,3 @@ class S3Cursor:
         if response is not None:
             response.close()
             response.release_conn()
-
-
-def copy_to_file(cursor: S3Cursor, target: Path) -> None:
-    """Everything that the cursor reads, into an existing file. Raises as the cursor, and
-    StorageFull and Unavailable for the file."""
-    with files.storage_errors("copying a blob"):
-        fd = os.open(target, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        while piece := cursor.next_piece():
-            with files.storage_errors("copying a blob"):
-                files.write_all(fd, [piece])
-    finally:
-        os.close(fd)

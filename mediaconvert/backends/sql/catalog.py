@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from mediaconvert.backends.analytics.sql import analytics_queries
 from mediaconvert.backends.blob_identity import EmptyCatalog, Known
+from mediaconvert.backends.sql.blobs import SqlBlobRecords
 from mediaconvert.backends.sql.buckets import SqlBuckets
 from mediaconvert.backends.sql.credentials import SqlCredentials
 from mediaconvert.backends.sql.driver import Driver, load_queries
@@ -44,6 +45,7 @@ def sql_catalog(driver: Driver) -> Catalog:
         buckets=SqlBuckets(driver),
         objects=SqlObjects(driver),
         uploads=SqlUploads(driver),
+        blobs=SqlBlobRecords(driver),
         pipelines=SqlPipelines(driver),
         jobs=SqlJobs(driver),
         queue=SqlQueue(driver),

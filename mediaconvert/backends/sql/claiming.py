@@ -142,7 +142,7 @@ async def _end_without_source(conn: Connection, row: Row) -> None:
 def _claimed_job(row: Row) -> ClaimedJob:
     columns = ("blob_id", "start", "size")
     found = json.loads(row["segments"] or "[]")
-    segments = [dict(zip(columns, values, strict=True)) for values in found]
+    segments = [rows.segment(dict(zip(columns, values, strict=True))) for values in found]
     return ClaimedJob(
         id=row["job_id"],
         token=row["lease_token"],

@@ -36,7 +36,9 @@ class SqlHousekeeping:
 
     async def forget_garbage(self, blob_ids: Sequence[BlobId]) -> None:
         async def body(conn: Connection) -> None:
-            await conn.execute_many("garbage_forget", [(blob_id,) for blob_id in blob_ids])
+            names = [(blob_id,) for blob_id in blob_ids]
+            await conn.execute_many("garbage_forget", names)
+            await conn.execute_many("blob_forget", names)
 
         await self._driver.write(body, isolation=Isolation.STATEMENT)
 
@@ -123,6 +125,7 @@ class SqlHousekeeping:
                 oldest_pending_seconds=max(0.0, (now - oldest) / 1e6),
                 outbox_events=row["outbox_events"],
                 garbage_blobs=row["garbage_blobs"],
+                damaged_blobs=row["damaged_blobs"],
             )
 
         return await self._driver.read(body)

@@ -62,13 +62,17 @@ class SqlObjects:
         headers: ObjectHeaders | None,
         conditions: Conditions,
         pipeline: VersionId | None,
-    ) -> Committed:
-        async def body(conn: Connection) -> Committed:
+        *,
+        source_id: ObjectId | None = None,
+    ) -> Committed | None:
+        async def body(conn: Connection) -> Committed | None:
             if (ref.name, key) <= (source.name, source_key):
                 # Locked in the order of the keys: copies to and fro never wait in a circle.
                 bucket = await owned_bucket(conn, ref, "bucket_hold")
                 await lock_current(conn, bucket.id, key)
             original = await _copied(conn, source, source_key)
+            if source_id is not None and original.id != source_id:
+                return None
             check_copy_source(source_conditions, original.etag, original.created_at_us // 1_000_000)
             new = NewObject(
                 key=key,

@@ -12,6 +12,7 @@ from typing import Any
 from mediaconvert.backends.sql.driver import Param, Row
 from mediaconvert.events import JobFacts
 from mediaconvert.model import (
+    BlobDigest,
     Bucket,
     Checksum,
     Credential,
@@ -129,7 +130,19 @@ def segment(row: Row) -> Segment:
     return Segment(blob_id=row["blob_id"], offset=row["start"], size=row["size"])
 
 
-def stored_object(row: Row, segments: Iterable[Row], job: Row | None) -> StoredObject:
+def blob_digest(row: Row, size_column: str = "size") -> BlobDigest | None:
+    """Of a row with a blob's size and digests, or nulls; None without a digest."""
+    digests = row["digests"]
+    return BlobDigest(row[size_column], bytes(digests)) if digests else None
+
+
+def verified_segment(row: Row) -> Segment:
+    """Of a row of `object_segments`: with the blob's digest, where the row has it."""
+    digest = blob_digest(row, "blob_size")
+    return Segment(blob_id=row["blob_id"], offset=row["start"], size=row["size"], digest=digest)
+
+
+def stored_object(row: Row, segments: Iterable[Segment], job: Row | None) -> StoredObject:
     """`job` is the object's newest one, where that is wanted and there is one."""
     return StoredObject(
         id=row["id"],
@@ -138,7 +151,7 @@ def stored_object(row: Row, segments: Iterable[Row], job: Row | None) -> StoredO
         size=row["size"],
         etag=row["etag"],
         headers=_headers(row),
-        segments=tuple(segment(each) for each in segments),
+        segments=tuple(segments),
         checksum=_checksum(row),
         parts=tuple(PartInfo(*info) for info in json.loads(row["parts"])),
         created_at_us=row["created_at"],

@@ -12,9 +12,10 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import cast
 
+from mediaconvert.backends.sql import rows
 from mediaconvert.backends.sql.driver import Connection, Driver, Param, Row
 from mediaconvert.errors import StartupError
-from mediaconvert.model import BlobId
+from mediaconvert.model import BlobId, Segment
 
 _PAGE = 500
 _STATE = "move"
@@ -46,6 +47,7 @@ TABLES = (
     Table("uploads", ("id",), ("",), gives_ids=False),
     Table("upload_parts", ("upload_id", "number"), ("", -1), gives_ids=False),
     Table("part_segments", ("upload_id", "number", "position"), ("", -1, -1), gives_ids=False),
+    Table("blobs", ("blob_id",), ("",), gives_ids=False),
     Table("jobs"),
     Table("job_history"),
     Table("garbage"),
@@ -138,8 +140,9 @@ class CatalogTransfer:
         row = await self._source.read(body)
         return _ABOVE_ALL_IDS if row is None else int(row["id"])
 
-    async def blobs(self) -> AsyncIterator[tuple[BlobId, int]]:
-        """Every blob that the source's rows refer to, with its bytes, in order of names."""
+    async def blobs(self) -> AsyncIterator[Segment]:
+        """Every blob that the source's rows refer to, whole, with its digest where there is one;
+        in order of names."""
         after = ""
         while True:
 
@@ -148,7 +151,9 @@ class CatalogTransfer:
 
             page = await self._source.read(body)
             for row in page:
-                yield BlobId(row["blob_id"]), int(row["size"])
+                digest = rows.blob_digest(row, "blob_size")
+                size = int(row["size"]) if digest is None else digest.size
+                yield Segment(BlobId(row["blob_id"]), 0, size, digest)
             if len(page) < _PAGE:
                 return
             after = page[-1]["blob_id"]
@@ -166,17 +171,17 @@ class CatalogTransfer:
         while page := await _page(self._source, table, after):
             after = _key(table, page[-1])
             state.reached[table.name] = list(after)
-            rows = [_values(row) for row in page]
+            values = [_values(row) for row in page]
             dumped = state.dumped()
 
             async def body(
-                conn: Connection, rows: list[tuple[Param, ...]] = rows, dumped: str = dumped
+                conn: Connection, values: list[tuple[Param, ...]] = values, dumped: str = dumped
             ) -> None:
-                await conn.execute_many(f"add_{table.name}", rows)
+                await conn.execute_many(f"add_{table.name}", values)
                 await conn.execute("meta_set", _STATE, dumped)
 
             await self._target.write(body)
-            copied += len(page)
+            copied += len(values)
             tell(table.name, copied)
 
     async def _continue_ids(self) -> None:

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable, Sequence
 
 from mediaconvert.backends.sql import rows
+from mediaconvert.backends.sql.blobs import add_digests
 from mediaconvert.backends.sql.buckets import owned_bucket
 from mediaconvert.backends.sql.driver import Connection, Driver, Isolation, Row
 from mediaconvert.backends.sql.listing import list_uploads
@@ -101,6 +102,7 @@ class SqlUploads:
                     for position, each in enumerate(part.segments)
                 ],
             )
+            await add_digests(conn, part.segments)
             await conn.execute("garbage_keep_part", upload_id, part.number)
 
         await self._driver.write(body, isolation=Isolation.STATEMENT)

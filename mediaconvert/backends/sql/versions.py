@@ -7,8 +7,10 @@ inside their transactions; checks no ownership: whoever calls has resolved the b
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from mediaconvert.backends.sql import rows
+from mediaconvert.backends.sql.blobs import add_digests
 from mediaconvert.backends.sql.driver import Connection, Param, Row
 from mediaconvert.backends.sql.transitions import NewJob, submit_job
 from mediaconvert.conditions import check_write
@@ -116,6 +118,7 @@ async def replace_object(
             for position, segment in enumerate(new.segments)
         ],
     )
+    await add_digests(conn, new.segments)
     if current is not None:
         # After the new segments are there: a copy onto itself goes on using the old blobs.
         await purge_unread(conn, [current["id"]])
@@ -141,6 +144,7 @@ async def place_outputs(conn: Connection, bucket_id: int, outputs: Sequence[NewO
             for position, segment in enumerate(output.segments)
         ],
     )
+    await add_digests(conn, [each for output in placed.values() for each in output.segments])
     detached = await conn.fetch("objects_detached_at", bucket_id, now)
     await purge_unread(conn, [row["id"] for row in detached])
 
@@ -179,4 +183,6 @@ async def load_object(conn: Connection, row: Row, *, with_job: bool) -> StoredOb
     object_id: ObjectId = row["id"]
     segments = await conn.fetch("object_segments", object_id)
     job = await conn.fetch_row("object_newest_job", object_id) if with_job else None
-    return rows.stored_object(row, segments, job)
+    stored = rows.stored_object(row, map(rows.verified_segment, segments), job)
+    is_damaged = any(segment["damaged_at"] is not None for segment in segments)
+    return replace(stored, is_damaged=True) if is_damaged else stored

@@ -76,7 +76,8 @@ select
   (select count(*) from jobs where status = 'processing') as jobs_processing,
   (select min(available_at) from jobs where status = 'pending') as oldest_pending,
   coalesce((select max(id) from outbox) - (select min(id) from outbox) + 1, 0) as outbox_events,
-  (select count(*) from garbage) as garbage_blobs;
+  (select count(*) from garbage) as garbage_blobs,
+  (select count(*) from blobs where damaged_at is not null) as damaged_blobs;
 
 -- name: schema_applied
 select coalesce(max(version), 0) as version from schema_migrations;

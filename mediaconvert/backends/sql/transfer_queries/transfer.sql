@@ -239,6 +239,9 @@ delete from upload_parts where (upload_id, number) in (select upload_id, number 
 -- name: clear_part_segments
 delete from part_segments where (upload_id, number, position) in (select upload_id, number, position from part_segments limit $1);
 
+-- name: clear_blobs
+delete from blobs where blob_id in (select blob_id from blobs limit $1);
+
 -- name: clear_jobs
 delete from jobs where id in (select id from jobs limit $1);
 
@@ -255,14 +258,33 @@ delete from outbox where id in (select id from outbox limit $1);
 select id from users limit 1;
 
 -- name: blobs_used
--- Blobs that rows refer to, after name $1, with the bytes of each that are needed.
-select blob_id, max(ends) as size
+-- Blobs that rows refer to, after name $1, with the bytes of each that are needed, and its digest.
+select used.blob_id, used.size, b.size as blob_size, b.digests
 from (
-  select blob_id, start + size as ends from object_segments where blob_id > $1
-  union all
-  select blob_id, start + size as ends from part_segments where blob_id > $1
+  select blob_id, max(ends) as size
+  from (
+    select blob_id, start + size as ends from object_segments where blob_id > $1
+    union all
+    select blob_id, start + size as ends from part_segments where blob_id > $1
+  ) referred
+  group by blob_id
 ) used
-group by blob_id order by blob_id limit $2;
+left join blobs b on b.blob_id = used.blob_id
+order by used.blob_id limit $2;
+
+-- name: move_blobs
+select
+  blob_id, size, digests, damaged_at
+from blobs
+where blob_id > $1
+order by blob_id limit $2;
+
+-- name: add_blobs
+insert into blobs (
+  blob_id, size, digests, damaged_at
+) values (
+  $1, $2, $3, $4
+) on conflict do nothing;
 
 -- name: ids_given [sqlite]
 -- The highest id that each table ever gave, deleted rows' included.

@@ -1,0 +1,78 @@
+"""What the catalog knows about blobs, on SQL: digests, and which blobs are damaged.
+
+Never touches the bytes: `verified_blobs` reads them, compares and reports here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from mediaconvert.backends.sql import rows
+from mediaconvert.backends.sql.driver import Connection, Driver, Isolation
+from mediaconvert.model import BlobDigest, BlobId, BlobRecord, DamagedObject, Segment
+
+
+class SqlBlobRecords:
+    """ports.catalog.BlobRecords."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+
+    async def digests(self, blob_ids: Sequence[BlobId]) -> dict[BlobId, BlobDigest]:
+        async def body(conn: Connection) -> dict[BlobId, BlobDigest]:
+            found = await conn.fetch("blob_digests", rows.dumps(sorted(set(blob_ids))))
+            known = {row["blob_id"]: rows.blob_digest(row) for row in found}
+            return {name: digest for name, digest in known.items() if digest is not None}
+
+        return await self._driver.read(body)
+
+    async def page(self, after: str, limit: int) -> tuple[BlobRecord, ...]:
+        async def body(conn: Connection) -> tuple[BlobRecord, ...]:
+            return tuple(
+                BlobRecord(
+                    blob_id=row["blob_id"],
+                    size=row["used"],
+                    digest=rows.blob_digest(row),
+                    md5=row["md5"],
+                    is_damaged=row["damaged_at"] is not None,
+                )
+                for row in await conn.fetch("blobs_page", after, limit)
+            )
+
+        return await self._driver.read(body)
+
+    async def set_digest(self, blob_id: BlobId, digest: BlobDigest) -> None:
+        async def body(conn: Connection) -> None:
+            await conn.execute("blob_digest_set", blob_id, digest.size, digest.blocks)
+
+        await self._driver.write(body, isolation=Isolation.STATEMENT)
+
+    async def mark_damaged(self, blob_id: BlobId) -> bool:
+        async def body(conn: Connection) -> bool:
+            return await conn.execute("blob_damage", blob_id, await conn.now_us(), b"") > 0
+
+        return await self._driver.write(body, isolation=Isolation.STATEMENT)
+
+    async def mark_intact(self, blob_id: BlobId) -> bool:
+        async def body(conn: Connection) -> bool:
+            return await conn.execute("blob_intact", blob_id) > 0
+
+        return await self._driver.write(body, isolation=Isolation.STATEMENT)
+
+    async def damaged_objects(self, limit: int) -> tuple[DamagedObject, ...]:
+        async def body(conn: Connection) -> tuple[DamagedObject, ...]:
+            return tuple(
+                DamagedObject(row["bucket"], row["key"], row["blob_id"], bool(row["is_current"]))
+                for row in await conn.fetch("blobs_damaged_objects", limit)
+            )
+
+        return await self._driver.read(body)
+
+
+async def add_digests(conn: Connection, segments: Iterable[Segment]) -> None:
+    """Store the digests that segments of new blobs carry, in the transaction that commits them."""
+    new = {each.blob_id: each.digest for each in segments if each.digest is not None}
+    if new:
+        await conn.execute_many(
+            "blob_add", [(name, digest.size, digest.blocks) for name, digest in new.items()]
+        )
