@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tests.bench import costs, jobs, queue, transfers
+from tests.bench import costs, integrity, jobs, queue, transfers
 from tests.bench.measure import Figure
 from tests.program import Person, run_program
 
@@ -29,6 +29,7 @@ class Bench:
 
 BENCHES = (
     Bench("transfers", transfers.run),
+    Bench("integrity", integrity.run),
     Bench("small objects", transfers.run_small),
     Bench("listing", transfers.run_listing),
     Bench("jobs", jobs.run),
