@@ -15,7 +15,7 @@ SUPPORTED := import sys, platform; \
   (platform.system(), platform.machine()) == ("Linux", "x86_64") or sys.exit("mediaconvert runs on Linux x86-64; this is " + platform.system() + " " + platform.machine())
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run run-worker demo test test-fast check format bench schema pins clean docker-up docker-down build
+.PHONY: help setup run run-worker demo test test-fast check format bench soak schema pins clean docker-up docker-down build
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -73,6 +73,9 @@ format: $(DEV)  ## put the code into its form
 
 bench: $(DEV) $(PEERS)  ## measure; prints tables, asserts nothing
 	$(BIN)/python -m tests.bench
+
+soak: $(DEV) $(CLIENT)  ## storms of kills by the hour; not part of the tests
+	$(BIN)/python -m tests.soak
 
 schema: $(READY)  ## write the generated documents anew
 	$(BIN)/python -m mediaconvert.cli.main pipeline schema > config/pipeline.schema.json
