@@ -235,6 +235,9 @@ class BlobRecords(Protocol):
     async def mark_intact(self, blob_id: BlobId) -> bool:
         """Remove the mark; whether there was one."""
 
+    async def count_damaged(self) -> int:
+        """Blobs that are marked. Cheap, for /ready."""
+
     async def damaged_objects(self, limit: int) -> tuple[DamagedObject, ...]:
         """Objects with a damaged blob, of all users, by bucket and key: for the operator."""
 

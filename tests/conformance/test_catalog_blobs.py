@@ -100,6 +100,7 @@ async def test_a_mark_is_set_once_and_taken_away(world: World) -> None:
         assert await blobs.mark_damaged(each)
         assert not await blobs.mark_damaged(each)
     assert (await world.catalog.housekeeping.gauges()).damaged_blobs == 2
+    assert await blobs.count_damaged() == 2
     assert [each.key for each in await blobs.damaged_objects(9)] == ["film", "old"]
     assert len(await blobs.damaged_objects(1)) == 1
     assert (await world.catalog.objects.get(ref, "old")).is_damaged

@@ -157,7 +157,7 @@ class _StoredData:
 
     async def probe(self) -> Finding:
         """Damaged blobs cost their own objects alone: degraded, never unavailable."""
-        damaged = (await self.catalog.housekeeping.gauges()).damaged_blobs
+        damaged = await self.catalog.blobs.count_damaged()
         if not damaged:
             return Finding()
         what = "1 stored blob is" if damaged == 1 else f"{damaged} stored blobs are"

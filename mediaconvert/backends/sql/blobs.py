@@ -59,6 +59,12 @@ class SqlBlobRecords:
 
         return await self._driver.write(body, isolation=Isolation.STATEMENT)
 
+    async def count_damaged(self) -> int:
+        async def body(conn: Connection) -> int:
+            return int((await conn.fetch_one("blobs_count_damaged"))["damaged"])
+
+        return await self._driver.read(body)
+
     async def damaged_objects(self, limit: int) -> tuple[DamagedObject, ...]:
         async def body(conn: Connection) -> tuple[DamagedObject, ...]:
             return tuple(

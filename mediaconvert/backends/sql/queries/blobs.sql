@@ -59,6 +59,9 @@ insert into blobs (blob_id, size, digests) values ($1, $2, $3)
 on conflict (blob_id) do update set size = excluded.size, digests = excluded.digests
 where length(blobs.digests) = 0;
 
+-- name: blobs_count_damaged
+select count(*) as damaged from blobs where damaged_at is not null;
+
 -- name: blobs_damaged_objects
 -- Objects that contain a damaged blob, at most $1.
 select k.name as bucket, o.key, d.blob_id, o.is_current
