@@ -47,6 +47,7 @@ STATUS: dict[type[Refusal], int] = {
     errors.JobAlreadyEnded: 400,
     errors.SourceGone: 409,
     errors.Unavailable: 503,
+    errors.Overloaded: 503,
     errors.StorageFull: 507,
     errors.SlowClient: 408,
 }
