@@ -180,7 +180,7 @@ class _Tree:
         self._front.metrics.watch_pool(pool)
         pool.observe(self._front.metrics.job_ended)
         seconds = self._settings.server.drain_jobs_seconds
-        self._front.drain_clock.watch(lambda: pool.slots_busy > 0, seconds)
+        self._front.drain_clock.watch(lambda: pool.slots_busy > 0, seconds, is_brief=False)
 
     def _started(self, running: Running) -> None:
         fields = {"url": running.url, "role": self._settings.server.role, "version": __version__}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import trio
 
@@ -17,12 +18,29 @@ RESTART_SECONDS = 2
 SETTLE_SECONDS = 5.0
 """After the time that jobs get: what is unfinished is put back into the queue."""
 
+BRIEF_SECONDS = 1.0
+
 _SDK_REQUEST = re.compile(rb"attempt=(\d{1,3}); max=(\d{1,3})")
+
+
+@dataclass(frozen=True, slots=True)
+class _Wait:
+    is_busy: Callable[[], bool]
+    seconds: float
+    is_brief: bool
+
+    def bound(self, elapsed: float) -> float:
+        return max(0.0, self.seconds - elapsed) if self.is_busy() else 0.0
+
+    def expected(self, elapsed: float) -> float:
+        """What is usually brief and still goes on will last about as long again."""
+        bound = self.bound(elapsed)
+        return min(bound, max(BRIEF_SECONDS, elapsed)) if self.is_brief else bound
 
 
 class Drain:
     def __init__(self) -> None:
-        self._watched: list[tuple[Callable[[], bool], float]] = []
+        self._waits: list[_Wait] = []
         self._begun_at: float | None = None
         self._ended = trio.Event()
 
@@ -30,9 +48,10 @@ class Drain:
     def has_begun(self) -> bool:
         return self._begun_at is not None
 
-    def watch(self, is_busy: Callable[[], bool], seconds: float) -> None:
-        """Count on waiting up to `seconds` from the beginning while `is_busy()`."""
-        self._watched.append((is_busy, seconds))
+    def watch(self, is_busy: Callable[[], bool], seconds: float, *, is_brief: bool) -> None:
+        """Count on waiting up to `seconds` from the beginning while `is_busy()`; with `is_brief`
+        usually for much less."""
+        self._waits.append(_Wait(is_busy, seconds, is_brief))
 
     def begin(self) -> None:
         """Idempotent."""
@@ -44,22 +63,21 @@ class Drain:
         self._ended.set()
 
     @property
-    def seconds_left(self) -> float:
-        """At most; 0 when nothing is under way."""
-        if self._begun_at is None or self._ended.is_set():
-            return 0.0
-        longest = max((seconds for is_busy, seconds in self._watched if is_busy()), default=0.0)
-        return max(0.0, self._begun_at + longest - trio.current_time())
-
-    @property
     def retry_seconds(self) -> int:
         """When a refused request may succeed: after the drain and the start that follows."""
-        return math.ceil(self.seconds_left) + RESTART_SECONDS
+        return math.ceil(self._longest(_Wait.expected)) + RESTART_SECONDS
 
     async def wait_ended(self) -> None:
         """Until `end`, or until it is overdue."""
-        with trio.move_on_after(self.seconds_left + SETTLE_SECONDS):
+        with trio.move_on_after(self._longest(_Wait.bound) + SETTLE_SECONDS):
             await self._ended.wait()
+
+    def _longest(self, estimate: Callable[[_Wait, float], float]) -> float:
+        """Seconds; 0 when nothing is under way."""
+        if self._begun_at is None or self._ended.is_set():
+            return 0.0
+        elapsed = trio.current_time() - self._begun_at
+        return max((estimate(wait, elapsed) for wait in self._waits), default=0.0)
 
 
 def retries_left(sdk_request: bytes | None) -> int | None:

@@ -63,7 +63,7 @@ class Front:
         answered that only wait."""
         self._gateway = gateway
         seconds = self._settings.server.drain_requests_seconds
-        self.drain_clock.watch(lambda: gateway.under_way > 0, seconds)
+        self.drain_clock.watch(lambda: gateway.under_way > 0, seconds, is_brief=True)
         self._end_waits = end_waits
         self._app = gateway
 

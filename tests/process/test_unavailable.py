@@ -81,21 +81,21 @@ async def test_too_many_connections() -> None:
 async def test_the_time_to_retry_spans_what_the_drain_still_waits_for() -> None:
     drain = Drain()
     jobs_run = True
-    drain.watch(lambda: jobs_run, 20)
-    drain.watch(lambda: True, 5)
-    drain.watch(lambda: False, 60)
+    drain.watch(lambda: jobs_run, 20, is_brief=False)
+    drain.watch(lambda: True, 10, is_brief=True)
+    drain.watch(lambda: False, 60, is_brief=False)
     assert drain.retry_seconds == RESTART_SECONDS
     drain.begin()
-    assert 5 + RESTART_SECONDS < drain.retry_seconds <= 20 + RESTART_SECONDS
+    assert 10 + RESTART_SECONDS < drain.retry_seconds <= 20 + RESTART_SECONDS
     jobs_run = False
-    assert drain.retry_seconds <= 5 + RESTART_SECONDS
+    assert RESTART_SECONDS < drain.retry_seconds < 10 + RESTART_SECONDS
     drain.end()
     assert drain.retry_seconds == RESTART_SECONDS
 
 
 async def test_an_sdks_last_attempt_but_one_is_held_until_the_drain_ends() -> None:
     drain = Drain()
-    drain.watch(lambda: True, 300)
+    drain.watch(lambda: True, 300, is_brief=True)
     gateway = Gateway(echo, echo, drain=drain)
     async with served(gateway) as server:
         gateway.begin_drain()
