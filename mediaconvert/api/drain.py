@@ -20,7 +20,8 @@ SETTLE_SECONDS = 5.0
 
 BRIEF_SECONDS = 1.0
 
-_SDK_REQUEST = re.compile(rb"attempt=(\d{1,3}); max=(\d{1,3})")
+# botocore: "ttl=20261130T221500Z; attempt=2; max=3", from the second attempt on.
+_SDK_REQUEST = re.compile(rb"(?:ttl=\w+; )?attempt=(\d{1,3}); max=(\d{1,3})")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from botocore.awsrequest import AWSRequest
+from botocore.handlers import add_retry_headers
 
 from mediaconvert.api.drain import retries_left
 from mediaconvert.api.response_headers import Headers, response_headers
@@ -54,6 +56,7 @@ def test_a_date_of_the_application_is_not_doubled() -> None:
     [
         (b"attempt=1; max=3", 2),
         (b"attempt=2; max=3", 1),
+        (b"ttl=20261130T221500Z; attempt=2; max=3", 1),
         (b"attempt=3; max=3", 0),
         (b"attempt=1", None),
         (b"attempt=1; max=9999999999", None),
@@ -63,3 +66,11 @@ def test_a_date_of_the_application_is_not_doubled() -> None:
 )
 def test_the_attempt_of_an_sdk(header: bytes | None, left: int | None) -> None:
     assert retries_left(header) == left
+
+
+def test_the_attempt_as_botocore_writes_it() -> None:
+    request = AWSRequest("PUT", "http://127.0.0.1/b/k")
+    retries = {"invocation-id": "1", "ttl": "20261130T221500Z", "attempt": 2, "max": 3}
+    request.context["retries"] = retries
+    add_retry_headers(request)
+    assert retries_left(request.headers["amz-sdk-request"].encode()) == 1
