@@ -5,6 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 DEV    := $(VENV)/.ready-dev
 CLIENT := .venv-clients/.ready
+SCRIPT := .venv-javascript/.ready
 PEERS  := .venv-bench/.ready
 # What docker-up starts of docker-compose.yml: all but our own processes.
 SERVERS := postgres redis s3 s3-console clickhouse
@@ -41,6 +42,13 @@ $(CLIENT): packaging/requirements-clients.txt
 	@.venv-clients/bin/python $(PIP) install --require-hashes -r packaging/requirements-clients.txt
 	@touch $@
 
+$(SCRIPT): packaging/requirements-javascript.txt $(wildcard packaging/javascript/* packaging/javascript/.npmrc)
+	@echo "installing Node.js and the AWS SDK for JavaScript into .venv-javascript"
+	@test -x .venv-javascript/bin/python || $(PYTHON) -m venv .venv-javascript
+	@.venv-javascript/bin/python $(PIP) install --require-hashes -r packaging/requirements-javascript.txt
+	@sh packaging/node.sh .venv-javascript ci
+	@touch $@
+
 $(PEERS): packaging/requirements-bench.txt
 	@echo "installing what the benches compare with into .venv-bench"
 	@test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
@@ -56,10 +64,10 @@ run-worker: $(READY)  ## only the worker role: beside `make run` after `make doc
 demo: $(READY)  ## one film through the whole service, in a folder of its own
 	@$(BIN)/mediaconvert demo
 
-test: $(DEV) $(CLIENT)  ## the whole test suite
+test: $(DEV) $(CLIENT) $(SCRIPT)  ## the whole test suite
 	$(BIN)/python -m pytest
 
-test-fast: $(DEV) $(CLIENT)  ## the part of it that is quick
+test-fast: $(DEV) $(CLIENT) $(SCRIPT)  ## the part of it that is quick
 	$(BIN)/python -m pytest -m "not slow"
 
 check: $(DEV)  ## lint and types
@@ -82,7 +90,7 @@ schema: $(READY)  ## write the generated documents anew
 	$(BIN)/python -m mediaconvert.cli.main config example > config/env.example
 	$(BIN)/python -m mediaconvert.cli.main config clickhouse > config/clickhouse.sql
 
-pins: $(DEV)  ## resolve the pinned requirements anew
+pins: $(DEV) $(SCRIPT)  ## resolve the pinned requirements anew
 	sh packaging/pins.sh
 
 build: $(READY)  ## compile all modules, which finds those that cannot be read
@@ -102,5 +110,5 @@ docker-down:  ## stop what docker-up started; what it holds stays in its volumes
 	@echo "make run uses ./data again once .env is moved away"
 
 clean:  ## remove everything that was made, but never ./data
-	rm -rf $(VENV) .venv-clients .venv-bench build dist demo-output .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) .venv-clients .venv-javascript .venv-bench build dist demo-output .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
 	find mediaconvert tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -414,6 +414,12 @@ class Unavailable(Refusal):
         self.reason = reason or message
 
 
+class Overloaded(Unavailable):
+    """A limit on simultaneous work is reached; the same request succeeds a little later."""
+
+    code = "overloaded"
+
+
 class StorageFull(Unavailable):
     """The disk or the quota is used up. Of those who wait for what is away, nobody has to tell
     this apart: it passes as well."""

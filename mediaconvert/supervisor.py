@@ -168,8 +168,7 @@ class _Tree:
                 if stop is None:
                     await services.start(self._signals, stopping)
                 if self._pool is not None:
-                    self._front.metrics.watch_pool(self._pool)
-                    self._pool.observe(self._front.metrics.job_ended)
+                    self._watch_pool(self._pool)
                     await services.start(self._pool.run)
                 # Whatever the role: blobs are deleted and parts put wherever the doors are open.
                 services.start_soon(self._janitor.run)
@@ -179,10 +178,17 @@ class _Tree:
                 self._started(Running(host, port))
                 await stopping.wait()
                 await self._drain()
+                self._front.drain_clock.end()
                 close_port.set()
                 with trio.move_on_after(FORCED_STOP_SECONDS):
                     await self._front.wait_closed()
                 services.cancel_scope.cancel()
+
+    def _watch_pool(self, pool: Pool) -> None:
+        self._front.metrics.watch_pool(pool)
+        pool.observe(self._front.metrics.job_ended)
+        seconds = self._settings.server.drain_jobs_seconds
+        self._front.drain_clock.watch(lambda: pool.slots_busy > 0, seconds, is_brief=False)
 
     def _started(self, running: Running) -> None:
         fields = {"url": running.url, "role": self._settings.server.role, "version": __version__}

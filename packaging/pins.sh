@@ -12,3 +12,6 @@ compile --output-file packaging/requirements-dev.txt --extra dev \
   --constraint packaging/requirements.txt pyproject.toml packaging/dev.in
 compile --output-file packaging/requirements-clients.txt packaging/clients.in
 compile --output-file packaging/requirements-bench.txt packaging/bench.in
+compile --output-file packaging/requirements-javascript.txt packaging/javascript.in
+rm -f packaging/javascript/package-lock.json
+sh packaging/node.sh packaging/javascript install --package-lock-only

@@ -67,13 +67,16 @@ _UNWRITABLE = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff]")
 _XML_CODES = {
     "request_timeout": "RequestTimeout",
     "internal_error": "InternalError",
-    "draining": "ServiceUnavailable",
+    "draining": "SlowDown",
     "too_many_connections": "SlowDown",
     "headers_too_large": "RequestHeaderSectionTooLarge",
     "not_implemented": "NotImplemented",
     "invalid_uri": "InvalidURI",
 }
-"""S3's names (S3 API, "Error responses") for the codes below; what is missing is a BadRequest."""
+"""S3's names (S3 API, "Error responses") for the codes below; what is missing is a BadRequest.
+
+SlowDown where all that helps is to wait: of the two codes of a 503, SDKs (botocore 1.44,
+@smithy/core 3.41) wait up to 20 times longer for it, for a third of their retry quota."""
 
 
 def refusal_body(

@@ -26,6 +26,7 @@ from mediaconvert.api.body_reader import BodyReader
 from mediaconvert.api.fence import fenced
 from mediaconvert.api.refusals import answer_bytes, new_request_id, reason_phrase
 from mediaconvert.api.request_head import BadRequest, body_framing, check_head, h11_words
+from mediaconvert.api.response_headers import response_headers
 from mediaconvert.api.transport import HEAD_READ_BYTES, Transport
 
 Addresses = tuple[tuple[str, int] | None, tuple[str, int] | None]
@@ -170,13 +171,15 @@ class Exchange(H11Protocol):
         """Hypercorn's way out of its stream, into h11 and onto the wire."""
         if isinstance(event, Response):
             go_on = self._late_continue(event.status_code)
-            headers = [*event.headers, *self.config.response_headers("h11")]
-            if self._must_close:
-                headers.append((b"connection", b"close"))
             self._held_head = go_on + self.connection.send(
                 h11.Response(
                     status_code=event.status_code,
-                    headers=headers,
+                    headers=response_headers(
+                        event.status_code,
+                        event.headers,
+                        self.config.response_headers("h11"),
+                        must_close=self._must_close,
+                    ),
                     reason=reason_phrase(event.status_code),
                 )
             )

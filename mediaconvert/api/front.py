@@ -14,6 +14,7 @@ from functools import partial
 import trio
 
 from mediaconvert.api.asgi import App
+from mediaconvert.api.drain import Drain
 from mediaconvert.api.gateway import Gateway
 from mediaconvert.api.rest.app import RestApp, make_rest_app, make_status_app
 from mediaconvert.api.rest.readiness import Readiness, service_checks
@@ -53,12 +54,16 @@ class Front:
             catalog=catalog, settings=settings, readiness=readiness, metrics=metrics
         )
         self.metrics = metrics
+        self.drain_clock = Drain()
+        """What the drain waits for, and its end."""
         self._closed = trio.Event()
 
     def open_doors(self, gateway: Gateway, end_waits: Callable[[], None]) -> None:
         """Serve the gateway instead of the status calls alone. `end_waits` has requests
         answered that only wait."""
         self._gateway = gateway
+        seconds = self._settings.server.drain_requests_seconds
+        self.drain_clock.watch(lambda: gateway.under_way > 0, seconds, is_brief=True)
         self._end_waits = end_waits
         self._app = gateway
 
@@ -153,7 +158,9 @@ async def open_front(
             await nursery.start(authenticator.run)
             await nursery.start(rest.run)
             await nursery.start(jobs.run)
-            gateway = Gateway(rest, s3, domain=settings.s3.domain, metrics=front.metrics)
+            gateway = Gateway(
+                rest, s3, domain=settings.s3.domain, metrics=front.metrics, drain=front.drain_clock
+            )
             front.open_doors(gateway, jobs.end_waits)
         yield front
         nursery.cancel_scope.cancel()

@@ -15,12 +15,12 @@ import trio
 from mediaconvert.api.access_log import AccessRecord
 from mediaconvert.api.asgi import App, Receive, Scope, Send, header
 from mediaconvert.api.doors import RESERVED_NAMES, Door, door_of, refusal_body
+from mediaconvert.api.drain import Drain, retries_left
 from mediaconvert.api.refusals import new_request_id
 from mediaconvert.api.request_head import BadRequest
 
 __all__ = ["RESERVED_NAMES", "Gateway", "RequestMetrics"]
 
-DRAIN_RETRY_SECONDS = 5
 _OPEN_WHILE_DRAINING = frozenset({b"/health", b"/ready"})
 
 
@@ -40,13 +40,19 @@ class Gateway:
     """
 
     def __init__(
-        self, rest_app: App, s3_app: App, *, domain: str = "", metrics: RequestMetrics | None = None
+        self,
+        rest_app: App,
+        s3_app: App,
+        *,
+        domain: str = "",
+        metrics: RequestMetrics | None = None,
+        drain: Drain | None = None,
     ) -> None:
         self._apps = {Door.REST: rest_app, Door.S3: s3_app}
         self._domain = domain
         self._metrics = metrics
         self._under_way = 0
-        self._draining = False
+        self._drain = drain or Drain()
         self._all_done = trio.Event()
 
     @property
@@ -56,12 +62,12 @@ class Gateway:
 
     @property
     def draining(self) -> bool:
-        return self._draining
+        return self._drain.has_begun
 
     def begin_drain(self) -> None:
-        """From now on answer 503 with Retry-After and `Connection: close`, save /health and
-        /ready. Requests under way go on. Idempotent."""
-        self._draining = True
+        """From now on answer 503 with the time to retry and `Connection: close`, save /health
+        and /ready. Requests under way go on. Idempotent."""
+        self._drain.begin()
         if not self._under_way:
             self._all_done.set()
 
@@ -91,14 +97,14 @@ class Gateway:
     async def _pass_on(
         self, scope: Scope, record: AccessRecord, receive: Receive, send: Send
     ) -> None:
-        counted = not self._draining  # probes of /health must not hold up the drain
+        counted = not self.draining  # probes of /health must not hold up the drain
         self._under_way += counted
         try:
             app = self._apps[record.door]
             await app(scope, record.watch_receive(receive), record.watch_send(send))
         finally:
             self._under_way -= counted
-            if self._draining and not self._under_way:
+            if self.draining and not self._under_way:
                 self._all_done.set()
             record.write()
             self._count(scope, record, is_own_answer=False)
@@ -107,7 +113,7 @@ class Gateway:
         if problem := path_problem(raw_path):
             return BadRequest(400, "invalid_uri", problem)
         is_probe = door is Door.REST and raw_path in _OPEN_WHILE_DRAINING
-        if self._draining and not is_probe:
+        if self.draining and not is_probe:
             return BadRequest(503, "draining", "the server is stopping; try again in a moment")
         return None
 
@@ -123,7 +129,9 @@ class Gateway:
         )
         headers = [(b"content-type", kind), (b"content-length", b"%d" % len(body))]
         if refusal.status == 503:
-            headers += [(b"retry-after", b"%d" % DRAIN_RETRY_SECONDS), (b"connection", b"close")]
+            await self._hold(scope)
+            retry_seconds = self._drain.retry_seconds
+            headers += [(b"retry-after", b"%d" % retry_seconds), (b"connection", b"close")]
         watched = record.watch_send(send)
         try:
             start = {"type": "http.response.start", "status": refusal.status, "headers": headers}
@@ -132,6 +140,15 @@ class Gateway:
         finally:
             record.write()
             self._count(scope, record, is_own_answer=True)
+
+    async def _hold(self, scope: Scope) -> None:
+        """Keep an SDK's last attempt but one until the drain ends.
+
+        SDKs try three times and wait at most about 5 s in between, a drain may take longer. The
+        first refusal comes at once: behind a load balancer the retry may reach another node.
+        Held, the second attempt leaves the third for the next process."""
+        if retries_left(header(scope, b"amz-sdk-request")) == 1:
+            await self._drain.wait_ended()
 
     def _count(self, scope: Scope, record: AccessRecord, *, is_own_answer: bool) -> None:
         if self._metrics is None:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from mediaconvert.errors import Unavailable
+from mediaconvert.errors import Overloaded
 from mediaconvert.model import UserId
 
 
@@ -30,10 +30,10 @@ class Places:
 
     @contextmanager
     def taken_by(self, user_id: UserId) -> Iterator[None]:
-        """One place while the block lasts. Raises Unavailable where there is none."""
+        """One place while the block lasts. Raises Overloaded where there is none."""
         taken = self._taken
         if taken[user_id] >= self._of_one_user or taken.total() >= self._total:
-            raise Unavailable(f"too many {self._what}; try again")
+            raise Overloaded(f"too many {self._what}; try again")
         taken[user_id] += 1
         try:
             yield

@@ -13,6 +13,7 @@ from http import HTTPStatus
 
 from mediaconvert.api.doors import Door, door_of, refusal_body
 from mediaconvert.api.request_head import BadRequest, guess_request_line
+from mediaconvert.api.response_headers import RETRY_SECONDS, retry_headers
 
 SERVER_NAME = b"MediaConvert"
 _REQUEST_ID_HEADER = {Door.REST: "x-request-id", Door.S3: "x-amz-request-id"}
@@ -55,7 +56,7 @@ def answer_bytes(
         b"Connection: close",
     ]
     if bad.status in (408, 503):
-        lines.append(b"Retry-After: 1")
+        lines += [b"%s: %s" % field for field in retry_headers(RETRY_SECONDS)]
     head = b"\r\n".join([*lines, b"", b""])
     return head if method == b"HEAD" else head + body
 

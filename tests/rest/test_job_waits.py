@@ -198,7 +198,7 @@ async def test_one_user_has_only_some_of_the_places(
                     break
                 await trio.sleep(0.01)
         refused = await person.http.get(f"{URL}/{job_id}", params={"wait": 1})
-        assert (refused.status_code, refused.json()["code"]) == (503, "unavailable")
+        assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")
         assert refused.headers["retry-after"]
         assert (await person.http.get(f"{URL}/{job_id}")).status_code == 200
         theirs = await submit_job(service, other)

@@ -137,8 +137,11 @@ class Proxy:
                 with self._changed:
                     self._sockets.discard(client)
 
+    def _reach(self) -> socket.socket:
+        return socket.create_connection(self._target)
+
     def _connect(self, client: socket.socket) -> None:
-        with socket.create_connection(self._target) as server:
+        with self._reach() as server:
             with self._changed:
                 self._sockets.add(server)
                 if client in self._forgotten:
@@ -179,6 +182,43 @@ class Proxy:
             for each in (source, target):
                 with contextlib.suppress(OSError):
                     each.shutdown(socket.SHUT_RDWR)
+
+
+class HoldingProxy(Proxy):
+    """One address for processes that follow each other, as systemd's socket activation gives:
+    while none listens, new connections wait for the next one."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+
+    def point_to(self, port: int) -> None:
+        """The next process listens here."""
+        with self._changed:
+            self._target = ("127.0.0.1", port)
+            self._changed.notify_all()
+
+    def _reach(self) -> socket.socket:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._target[1] or self._mode is _Mode.REFUSING)
+                target = self._target
+            try:
+                return super()._reach()
+            except ConnectionRefusedError:
+                with self._changed:
+                    if self._mode is _Mode.REFUSING:
+                        raise
+                    if self._target == target:
+                        self._target = ("127.0.0.1", 0)
+
+
+@contextlib.contextmanager
+def open_holding_proxy() -> Iterator[HoldingProxy]:
+    proxy = HoldingProxy()
+    try:
+        yield proxy
+    finally:
+        proxy.close()
 
 
 @contextlib.contextmanager

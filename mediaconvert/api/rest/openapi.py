@@ -32,10 +32,11 @@ _MEANINGS = {
     413: "The body is larger than 1 MiB.",
     429: "Too many attempts; `Retry-After` says when to try again.",
     500: "A bug of the service; the log has it under the request id.",
-    503: "A dependency is away; the same request may succeed later.",
+    503: "A dependency is unavailable or a limit is reached; try again later.",
 }
 _RETRY_AFTER: Json = {
-    "Retry-After": {"description": "Seconds.", "schema": {"type": "string", "pattern": "^[0-9]+$"}}
+    name: {"description": unit, "schema": {"type": "string", "pattern": "^[0-9]+$"}}
+    for name, unit in (("Retry-After", "Seconds."), ("X-Amz-Retry-After", "Milliseconds."))
 }
 _HEADERS: dict[int, Json] = {
     401: {"WWW-Authenticate": {"schema": {"type": "string", "const": "Bearer"}}},
@@ -171,7 +172,7 @@ def _responses(route: AnyRoute) -> Json:
 
 def _problems(route: AnyRoute) -> dict[int, set[str]]:
     """Status → codes: what the route declares, and what any call of its kind may meet."""
-    kinds: list[type[Refusal]] = [*route.refusals, errors.Unavailable]
+    kinds: list[type[Refusal]] = [*route.refusals, errors.Unavailable, errors.Overloaded]
     if not route.is_public:
         kinds.append(errors.NotAuthenticated)
     if route.query is not None or route.body is not None:

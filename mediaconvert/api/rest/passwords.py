@@ -13,7 +13,7 @@ import trio
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from mediaconvert.errors import Unavailable
+from mediaconvert.errors import Overloaded
 
 MAX_PASSWORD_BYTES = 1024
 AT_ONCE = 2
@@ -33,13 +33,13 @@ class Passwords:
         self._nobody = _unmatched_hash()
 
     async def hash(self, password: str) -> str:
-        """A PHC string. Raises Unavailable when too many wait already."""
+        """A PHC string. Raises Overloaded when too many wait already."""
         self._admit()
         return await trio.to_thread.run_sync(self._hasher.hash, password, limiter=self._limiter)
 
     async def verify(self, password_hash: str | None, password: str) -> bool:
         """Whether the password is the hash's; without a hash False, after the same work.
-        Raises Unavailable when too many wait already."""
+        Raises Overloaded when too many wait already."""
         self._admit()
         return await trio.to_thread.run_sync(
             self._verify, password_hash or self._nobody, password, limiter=self._limiter
@@ -53,7 +53,7 @@ class Passwords:
 
     def _admit(self) -> None:
         if self._limiter.statistics().tasks_waiting >= _MAX_WAITING:
-            raise Unavailable("too many logins at once; try again in a few seconds", 5)
+            raise Overloaded("too many logins at once; try again in a few seconds", 5)
 
 
 def _unmatched_hash() -> str:

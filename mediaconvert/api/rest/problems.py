@@ -48,6 +48,7 @@ STATUS: dict[type[Refusal], int] = {
     errors.SourceGone: 409,
     errors.BlobDamaged: 500,
     errors.Unavailable: 503,
+    errors.Overloaded: 503,
     errors.StorageFull: 507,
     errors.SlowClient: 408,
 }

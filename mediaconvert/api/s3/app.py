@@ -26,6 +26,6 @@ def make_s3_app(
 ) -> Dispatcher:
     """The application of the S3 door. `authenticator.run` is the caller's to start."""
     most = settings.server.max_uploads
-    uploads = Places(most, of_one_user=max(1, most * 3 // 4))
+    uploads = Places(most, of_one_user=max(1, most * 3 // 4), what="uploads are being received")
     places = Places(LARGE_DOCUMENTS, of_one_user=LARGE_DOCUMENTS_OF_ONE_USER)
     return Dispatcher(Services(intake, catalog, blobs, settings, uploads, places), authenticator)

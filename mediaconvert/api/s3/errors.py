@@ -131,6 +131,7 @@ REFUSALS: Mapping[type[errors.Refusal], str] = {
     errors.SourceGone: "OperationAborted",
     errors.BlobDamaged: "InternalError",
     errors.Unavailable: "ServiceUnavailable",
+    errors.Overloaded: "SlowDown",
     # No code of S3's says it. 507 is not one that clients retry, and retrying cannot help.
     errors.StorageFull: "InsufficientStorage",
     errors.SlowClient: "RequestTimeout",

@@ -6,15 +6,14 @@ Made by `dispatch.py`, read by the verbs. Nothing here reads a body or asks a ba
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from mediaconvert.api.body import RequestBody
 from mediaconvert.api.places import Places
 from mediaconvert.api.s3.auth import Authenticated
-from mediaconvert.api.s3.errors import S3Error, invalid_argument
-from mediaconvert.errors import Unavailable
+from mediaconvert.api.s3.errors import invalid_argument
 from mediaconvert.intake import Intake
 from mediaconvert.model import BucketRef, UserId
 from mediaconvert.ports.blobs import BlobStore
@@ -35,17 +34,9 @@ class Services:
 
     @asynccontextmanager
     async def upload_slot(self, user_id: UserId) -> AsyncIterator[None]:
-        """One of `server.max_uploads`, of which one user gets three in four. Raises SlowDown
+        """One of `server.max_uploads`, of which one user gets three in four. Raises Overloaded
         at once when there is none."""
-        with ExitStack() as stack:
-            try:
-                stack.enter_context(self.upload_places.taken_by(user_id))
-            except Unavailable:
-                raise S3Error(
-                    "SlowDown",
-                    "too many uploads are being received; try again",
-                    headers=[("retry-after", "1")],
-                ) from None
+        with self.upload_places.taken_by(user_id):
             yield
 
 
