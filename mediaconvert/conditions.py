@@ -6,6 +6,7 @@ calls this inside its transactions, the S3 verbs for GET and HEAD. ETags come wi
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum
 
 from mediaconvert.errors import PreconditionFailed
@@ -65,25 +66,41 @@ def check_copy_source(conditions: Conditions, etag: str, modified_seconds: int) 
         raise PreconditionFailed(f"x-amz-copy-source-{failed_condition(conditions, verdict)}")
 
 
-def check_write(
-    conditions: Conditions, current_etag: str | None, modified_seconds: int | None = None
-) -> None:
-    """Raises PreconditionFailed where a key must not be written or deleted now.
+@dataclass(frozen=True, slots=True)
+class Current:
+    """What a conditional write or delete is compared with: the key's current object."""
 
-    `current_etag` is None for a missing key, which no If-Match accepts and every If-None-Match
-    does. `modified_seconds` is the current object's time, where there is one."""
-    if conditions.if_match is not None:
-        if current_etag is None or not _matches(conditions.if_match, current_etag):
+    etag: str
+    size: int
+    modified_us: int
+
+
+def check_write(conditions: Conditions, current: Current | None) -> None:
+    """Raises PreconditionFailed if a key must not be written or deleted now.
+
+    `current` is None for a missing key: every If-Match fails, all other conditions hold.
+    If-Modified-Since counts here as well, unlike in RFC 9110 §13.1.3: a condition that is
+    skipped loses data."""
+    if current is None:
+        if conditions.if_match is not None:
             raise PreconditionFailed("If-Match")
-    elif (
-        conditions.if_unmodified_since is not None
-        and modified_seconds is not None
-        and modified_seconds > conditions.if_unmodified_since
+        return
+    verdict = check_read(conditions, current.etag, current.modified_us // 1_000_000)
+    if verdict is not Verdict.PROCEED:
+        raise PreconditionFailed(failed_condition(conditions, verdict))
+    if conditions.if_match_size not in (None, current.size):
+        raise PreconditionFailed("x-amz-if-match-size")
+    if conditions.if_match_modified_us is not None and not is_same_time(
+        conditions.if_match_modified_us, current.modified_us
     ):
-        raise PreconditionFailed("If-Unmodified-Since")
-    if (
-        conditions.if_none_match is not None
-        and current_etag is not None
-        and _matches(conditions.if_none_match, current_etag)
-    ):
-        raise PreconditionFailed("If-None-Match")
+        raise PreconditionFailed("x-amz-if-match-last-modified-time")
+
+
+def is_same_time(given_us: int, stored_us: int) -> bool:
+    """Whether a client's time is the stored one as the client has seen it: HEAD shows whole
+    seconds, lists show milliseconds."""
+    return given_us in (
+        stored_us,
+        stored_us // 1000 * 1000,
+        stored_us // 1_000_000 * 1_000_000,
+    )

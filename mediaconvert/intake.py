@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import trio
 
-from mediaconvert.conditions import check_copy_source, check_write
+from mediaconvert.conditions import Current, check_copy_source, check_write
 from mediaconvert.digests import Digests
 from mediaconvert.errors import ConditionalConflict, InvalidRequest, ObjectNotFound
 from mediaconvert.model import (
@@ -316,7 +316,7 @@ class Intake:
             if conditions.if_match is not None:
                 raise
             return
-        check_write(conditions, current.etag, current.created_at_us // 1_000_000)
+        check_write(conditions, Current(current.etag, current.size, current.created_at_us))
 
     async def _pin(self, source: CopyFrom) -> StoredObject:
         """The source as it is now; it meets its conditions."""

@@ -245,6 +245,11 @@ class Conditions:
     if_none_match: tuple[str, ...] | None = None
     if_modified_since: int | None = None
     if_unmodified_since: int | None = None
+    if_match_size: int | None = None
+    """Deletes only: the object must have this many bytes."""
+    if_match_modified_us: int | None = None
+    """Deletes only: the object must have been modified at this time, to the second, the
+    millisecond or the microsecond."""
 
 
 @dataclass(frozen=True, slots=True)

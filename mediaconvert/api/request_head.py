@@ -17,6 +17,9 @@ _END = re.compile(rb"\n\r?\n")
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 # RFC 9112 §5.2: obs-fold; a server may answer 400.
 _FOLD = re.compile(rb"\n[ \t]")
+MAX_LENGTH_BYTES = 2**63 - 1
+"""Of a body, and of one chunk: no client means more, and other parsers overflow."""
+
 # Where h11 quotes what it could not read.
 _QUOTED = re.compile(r": (?:bytearray\()?b['\"].*", re.DOTALL)
 
@@ -118,4 +121,8 @@ def body_framing(request: h11.Request) -> Framing:
         )
     if chunked and request.http_version < b"1.1":
         raise BadRequest(400, "bad_request", "HTTP/1.0 knows no Transfer-Encoding")
-    return Framing(0 if chunked else int(names.get(b"content-length", b"0")), chunked)
+    # h11 takes up to 20 digits.
+    length = 0 if chunked else int(names.get(b"content-length", b"0"))
+    if length > MAX_LENGTH_BYTES:
+        raise BadRequest(400, "bad_request", f"Content-Length is over {MAX_LENGTH_BYTES}")
+    return Framing(length, chunked)

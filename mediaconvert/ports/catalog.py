@@ -212,8 +212,11 @@ class Uploads(Protocol):
         submitted, as by `Objects.put`. Repeating a completed one answers the same Committed
         while that object is still the key's, for a week; else UploadNotFound."""
 
-    async def abort(self, ref: BucketRef, key: str, upload_id: str) -> None:
-        """The parts' blobs become garbage."""
+    async def abort(
+        self, ref: BucketRef, key: str, upload_id: str, if_initiated_us: int | None = None
+    ) -> None:
+        """The parts' blobs become garbage. With `if_initiated_us`, PreconditionFailed unless
+        the upload was initiated at that time; both in one transaction."""
 
 
 class BlobRecords(Protocol):

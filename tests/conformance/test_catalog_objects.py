@@ -189,6 +189,36 @@ async def test_delete_says_what_had_existed_and_which_condition_failed(world: Wo
     await world.catalog.objects.get(ref, "kept")
 
 
+async def test_a_delete_evaluates_every_condition_in_its_transaction(world: World) -> None:
+    ref = await world.owner()
+    stored = (await world.put(ref, "k", etag="e1")).object
+    made_us = stored.created_at_us
+    false = {
+        "If-Match": Conditions(if_match=("e2",)),
+        "If-None-Match": Conditions(if_none_match=("e1",)),
+        "If-Modified-Since": Conditions(if_modified_since=made_us // 1_000_000),
+        "If-Unmodified-Since": Conditions(if_unmodified_since=made_us // 1_000_000 - 1),
+        "x-amz-if-match-size": Conditions(("e1",), if_match_size=stored.size + 1),
+        "x-amz-if-match-last-modified-time": Conditions(
+            ("e1",), if_match_size=stored.size, if_match_modified_us=made_us + 1
+        ),
+    }
+    answers = await world.catalog.objects.delete(ref, [("k", each) for each in false.values()])
+    assert [a.condition if isinstance(a, PreconditionFailed) else a for a in answers] == list(false)
+    assert (await world.catalog.objects.get(ref, "k")).id == stored.id
+
+
+@pytest.mark.parametrize("shown_us", [1, 1_000, 1_000_000])
+async def test_a_delete_accepts_the_time_as_the_client_has_seen_it(
+    world: World, shown_us: int
+) -> None:
+    ref = await world.owner()
+    stored = (await world.put(ref, "k")).object
+    seen_us = stored.created_at_us // shown_us * shown_us
+    true = Conditions(("*",), if_match_size=stored.size, if_match_modified_us=seen_us)
+    assert await world.catalog.objects.delete(ref, [("k", true), ("k", true)]) == (True, False)
+
+
 async def test_a_copy_shares_the_bytes_until_the_last_of_both_goes(world: World) -> None:
     ref = await world.owner()
     shared = blob()

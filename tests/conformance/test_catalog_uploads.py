@@ -258,6 +258,20 @@ async def test_aborting_gives_up_the_parts(world: World) -> None:
             await again(ref, "big.mp4", upload_id)
 
 
+async def test_aborting_may_depend_on_the_time_of_initiation(world: World) -> None:
+    ref = await world.owner()
+    upload_id = await _begin(world, ref)
+    uploads = world.catalog.uploads
+    made_us = (await uploads.get(ref, "big.mp4", upload_id)).created_at_us
+    with pytest.raises(PreconditionFailed) as failed:
+        await uploads.abort(ref, "big.mp4", upload_id, made_us + 1)
+    assert failed.value.condition == "x-amz-if-match-initiated-time"
+    await uploads.get(ref, "big.mp4", upload_id)
+    await uploads.abort(ref, "big.mp4", upload_id, made_us // 1_000_000 * 1_000_000)
+    with pytest.raises(UploadNotFound):
+        await uploads.get(ref, "big.mp4", upload_id)
+
+
 async def test_a_part_copied_from_an_object_shares_its_bytes(world: World) -> None:
     ref = await world.owner()
     shared = blob()

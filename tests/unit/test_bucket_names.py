@@ -58,6 +58,19 @@ def test_a_path_that_is_no_key_is_refused(path):
 
 
 @pytest.mark.parametrize(
+    "path",
+    [b"//", b"//key", b"//bucket/key", b"/bucket%2Fkey", b"/bucket%2fa/key", b"/%2F", b"/%2Fk"],
+)
+def test_an_encoded_slash_does_not_end_the_bucket(path):
+    with pytest.raises(InvalidBucketName):
+        parse_address(path, "localhost")
+
+
+def test_letters_of_a_bucket_may_be_encoded():
+    assert parse_address(b"/%62ucket/%6bey", "localhost") == Address("bucket", "key")
+
+
+@pytest.mark.parametrize(
     ("host", "address"),
     [
         ("films.s3.example.org", Address("films", "a/b", True)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mediaconvert.conditions import (
+    Current,
     Verdict,
     check_copy_source,
     check_read,
@@ -15,6 +16,7 @@ from mediaconvert.errors import PreconditionFailed
 from mediaconvert.model import Conditions
 
 MODIFIED = 1_000
+CURRENT = Current("a", 5, 1_000_123_456)
 
 READS = [
     (Conditions(), Verdict.PROCEED),
@@ -69,6 +71,15 @@ def test_the_failed_condition_is_named() -> None:
 
 WRITES_ALLOWED = [
     (Conditions(), None),
+    (Conditions(if_modified_since=999), "a"),
+    (Conditions(if_modified_since=5_000), None),
+    (Conditions(if_match_size=5), "a"),
+    (Conditions(if_match_size=5), None),
+    (Conditions(if_match_modified_us=1_000_000_000), "a"),
+    (Conditions(if_match_modified_us=1_000_123_000), "a"),
+    (Conditions(if_match_modified_us=1_000_123_456), "a"),
+    (Conditions(if_match_modified_us=1), None),
+    (Conditions(("a",), if_match_size=5, if_match_modified_us=1_000_000_000), "a"),
     (Conditions(), "a"),
     (Conditions(if_none_match=("*",)), None),
     (Conditions(if_none_match=("b",)), "a"),
@@ -86,6 +97,12 @@ WRITES_REFUSED = [
     (Conditions(if_match=("a",)), None, "If-Match"),
     (Conditions(if_match=("*",)), None, "If-Match"),
     (Conditions(if_unmodified_since=999), "a", "If-Unmodified-Since"),
+    (Conditions(if_modified_since=1_000), "a", "If-Modified-Since"),
+    (Conditions(if_match_size=6), "a", "x-amz-if-match-size"),
+    (Conditions(if_match_size=0), "a", "x-amz-if-match-size"),
+    (Conditions(("a",), if_match_size=6), "a", "x-amz-if-match-size"),
+    (Conditions(if_match_modified_us=999_000_000), "a", "x-amz-if-match-last-modified-time"),
+    (Conditions(if_match_modified_us=1_000_124_000), "a", "x-amz-if-match-last-modified-time"),
 ]
 
 
@@ -93,7 +110,7 @@ WRITES_REFUSED = [
 def test_a_write_whose_conditions_hold_is_allowed(
     conditions: Conditions, current: str | None
 ) -> None:
-    check_write(conditions, current, None if current is None else MODIFIED)
+    check_write(conditions, None if current is None else CURRENT)
 
 
 @pytest.mark.parametrize(("conditions", "current", "named"), WRITES_REFUSED)
@@ -101,5 +118,5 @@ def test_a_write_whose_conditions_do_not_hold_is_refused(
     conditions: Conditions, current: str | None, named: str
 ) -> None:
     with pytest.raises(PreconditionFailed) as refused:
-        check_write(conditions, current, None if current is None else MODIFIED)
+        check_write(conditions, None if current is None else CURRENT)
     assert refused.value.condition == named

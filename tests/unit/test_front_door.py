@@ -80,6 +80,12 @@ def test_every_path_has_a_door(path: bytes) -> None:
     assert door_of(path) in Door
 
 
+@pytest.mark.parametrize("path", [b"/api%2Fjobs", b"/api%2fjobs", b"//api/jobs", b"/%2Fapi"])
+def test_an_encoded_slash_does_not_end_a_reserved_name(path: bytes) -> None:
+    assert door_of(path) is Door.S3
+    assert door_of(b"/%61pi/jobs") is Door.REST
+
+
 @pytest.mark.parametrize("name", RESERVED_NAMES)
 def test_reserved_names_lead_to_rest(name: str) -> None:
     assert door_of(b"/" + name.encode()) is Door.REST

@@ -21,6 +21,8 @@ from mediaconvert.api.s3.ranges import ByteRange, parse_copy_range, parse_range
         ("bytes=-1000", 0, 9),
         (" bytes = 2 - 3 ", 2, 3),
         ("bytes=007-008", 7, 8),
+        ("bytes=" + "0" * 5000 + "2-" + "9" * 5000, 2, 9),
+        ("bytes=-" + "9" * 5000, 0, 9),
     ],
 )
 def test_a_range_is_cut_to_the_object(value, first, last):
@@ -55,7 +57,14 @@ def test_what_is_no_single_range_is_ignored(value):
 
 @pytest.mark.parametrize(
     ("value", "size"),
-    [("bytes=10-", 10), ("bytes=10-11", 10), ("bytes=-0", 10), ("bytes=0-", 0), ("bytes=-5", 0)],
+    [
+        ("bytes=10-", 10),
+        ("bytes=10-11", 10),
+        ("bytes=-0", 10),
+        ("bytes=0-", 0),
+        ("bytes=-5", 0),
+        ("bytes=" + "9" * 5000 + "-", 10),
+    ],
 )
 def test_a_range_behind_the_end_is_not_satisfiable(value, size):
     with pytest.raises(S3Error) as caught:

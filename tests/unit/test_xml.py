@@ -28,7 +28,7 @@ from mediaconvert.api.s3.xml import (
     render,
     url_encoded,
 )
-from mediaconvert.model import Checksum
+from mediaconvert.model import Checksum, Conditions
 from mediaconvert.multipart import ListedPart
 
 ANY_KEY = st.text(
@@ -172,7 +172,7 @@ def test_delete_is_read_with_and_without_the_namespace():
         found = read_delete(f"{opening}{inner}</Delete>".encode())
         assert (found.entries, found.is_quiet) == (wanted, True)
     found = read_delete(b'<Delete><Object><Key>a</Key><ETag>"e"</ETag></Object></Delete>')
-    assert (found.entries, found.is_quiet) == ((DeleteEntry("a", None, "e"),), False)
+    assert (found.entries, found.is_quiet) == ((DeleteEntry("a", None, Conditions(("e",))),), False)
 
 
 def test_text_around_comments_and_cdata_is_one_text():

@@ -7,12 +7,14 @@ Whatever is missing, doubled or out of range is MalformedXML, as S3 says it. Pur
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mediaconvert.api.s3.errors import S3Error
+from mediaconvert.api.s3.numbers import whole_number
+from mediaconvert.api.s3.write_conditions import parse_size, parse_time
 from mediaconvert.api.s3.xml import MalformedXml, Node, parse
 from mediaconvert.digests import SIZES
-from mediaconvert.model import Checksum
+from mediaconvert.model import Checksum, Conditions
 from mediaconvert.multipart import MAX_PARTS, ListedPart
 
 MAX_DELETES = 1000
@@ -26,8 +28,8 @@ CHECKSUM_ELEMENTS = {f"Checksum{name}": name for name in SIZES}
 class DeleteEntry:
     key: str
     version_id: str | None = None
-    etag: str | None = None
-    """The object is deleted only while it has this ETag (without quotes, or `*`)."""
+    conditions: Conditions = field(default_factory=Conditions)
+    """The object is deleted only while all of these hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,31 +55,51 @@ def read(body: bytes, *roots: str) -> Node:
         raise malformed_xml(str(error)) from None
 
 
+def check_children(node: Node, *once: str, many: str | None = None) -> None:
+    """Raises MalformedXML unless the element's children are some of `once`, each at most once,
+    and any number of `many`. An element that we do not know may be a condition."""
+    seen = set()
+    for child in node.children:
+        if child.name == many:
+            continue
+        if child.name not in once:
+            raise malformed_xml(f"{node.name} has an unknown element {child.name}")
+        if child.name in seen:
+            raise malformed_xml(f"{node.name} has more than one {child.name}")
+        seen.add(child.name)
+
+
 def read_delete(body: bytes) -> DeleteRequest:
     """The body of DeleteObjects: 1 to 1,000 keys, byte-exact. Keys are not checked against
     the rules of keys: one that cannot exist is simply not there."""
     root = read(body, "Delete")
+    check_children(root, "Quiet", many="Object")
     nodes = root.all("Object")
     if not 1 <= len(nodes) <= MAX_DELETES:
         raise malformed_xml(f"it lists {len(nodes)} objects; 1 to {MAX_DELETES} can be deleted")
-    entries = []
-    for node in nodes:
-        key = node.child("Key")
-        if key is None or not key.text:
-            raise malformed_xml("an Object has no Key")
-        etag = node.value("ETag")
-        entries.append(
-            DeleteEntry(
-                key.text, node.value("VersionId"), None if etag is None else etag.strip('"')
-            )
-        )
-    return DeleteRequest(tuple(entries), _boolean(root, "Quiet"))
+    entries = tuple(_delete_entry(node) for node in nodes)
+    return DeleteRequest(entries, _boolean(root, "Quiet"))
+
+
+def _delete_entry(node: Node) -> DeleteEntry:
+    check_children(node, "Key", "VersionId", "ETag", "Size", "LastModifiedTime")
+    key = node.child("Key")
+    if key is None or not key.text:
+        raise malformed_xml("an Object has no Key")
+    etag = node.value("ETag")
+    conditions = Conditions(
+        if_match=None if etag is None else (etag.strip('"'),),
+        if_match_size=parse_size("Size", node.value("Size")),
+        if_match_modified_us=parse_time("LastModifiedTime", node.value("LastModifiedTime")),
+    )
+    return DeleteEntry(key.text, node.value("VersionId"), conditions)
 
 
 def read_complete(body: bytes) -> tuple[ListedPart, ...]:
     """The body of CompleteMultipartUpload. Order and existence are `multipart.assemble`'s to
     judge; an empty list is MalformedXML here."""
     root = read(body, "CompleteMultipartUpload", "CompleteMultipartUploadResult")
+    check_children(root, many="Part")
     nodes = root.all("Part")
     if not nodes:
         raise malformed_xml("it lists no part")
@@ -87,10 +109,12 @@ def read_complete(body: bytes) -> tuple[ListedPart, ...]:
 
 
 def _part(node: Node) -> ListedPart:
+    check_children(node, "PartNumber", "ETag", *CHECKSUM_ELEMENTS)
     number, etag = node.value("PartNumber"), node.value("ETag")
     if number is None or etag is None:
         raise malformed_xml("a Part needs PartNumber and ETag")
-    if not (number.isascii() and number.isdigit() and 1 <= int(number[:9]) <= MAX_PARTS):
+    parsed = whole_number(number, minimum=1, maximum=MAX_PARTS)
+    if parsed is None:
         raise S3Error(
             "InvalidArgument",
             f"PartNumber must be an integer between 1 and {MAX_PARTS}, inclusive",
@@ -103,14 +127,23 @@ def _part(node: Node) -> ListedPart:
     ]
     if len(given) > 1:
         raise malformed_xml(f"part {number} has more than one checksum")
-    return ListedPart(int(number), etag.strip('"'), given[0] if given else None)
+    return ListedPart(parsed, etag.strip('"'), given[0] if given else None)
 
 
 def read_location(body: bytes) -> str | None:
-    """The LocationConstraint of CreateBucket; None for no body or no constraint."""
+    """The LocationConstraint of CreateBucket; None for no body or no constraint. Raises
+    NotImplemented for directory buckets and for tags, which would be lost."""
     if not body.strip():
         return None
     root = read(body, "CreateBucketConfiguration", "CreateBucketRequest")
+    check_children(root, "LocationConstraint", "Location", "Bucket", "Tags")
+    for name in ("Location", "Bucket", "Tags"):
+        node = root.child(name)
+        if node is not None and (node.children or node.text.strip()):
+            raise S3Error(
+                "NotImplemented",
+                f"CreateBucketConfiguration with {name} is not implemented; leave it out",
+            )
     return root.value("LocationConstraint") or None
 
 

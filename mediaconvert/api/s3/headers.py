@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import formatdate
 
@@ -114,12 +114,6 @@ def parse_conditions(headers: Mapping[str, str], prefix: str = "") -> Conditions
         if_modified_since=parse_http_date(headers.get(f"{prefix}if-modified-since")),
         if_unmodified_since=parse_http_date(headers.get(f"{prefix}if-unmodified-since")),
     )
-
-
-def write_conditions(headers: Mapping[str, str]) -> Conditions:
-    """The conditions that a write or delete heeds. If-Modified-Since is not one of them: it
-    means something for reads only (RFC 9110 §13.1.3)."""
-    return replace(parse_conditions(headers), if_modified_since=None)
 
 
 def _entity_tags(value: str | None) -> tuple[str, ...] | None:

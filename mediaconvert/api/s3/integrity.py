@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mediaconvert.api.s3.errors import S3Error, invalid_argument
+from mediaconvert.api.s3.numbers import whole_number
 from mediaconvert.digests import SIZES, is_checksum_value
 from mediaconvert.model import Checksum
 from mediaconvert.multipart import checksum_type
@@ -124,12 +125,12 @@ def parse_decoded_length(headers: Mapping[str, str]) -> int:
             "You must provide the x-amz-decoded-content-length HTTP header with an aws-chunked "
             "body.",
         )
-    text = text.strip()
-    if not (text.isascii() and text.isdigit() and len(text) <= 15):
+    size = whole_number(text.strip())
+    if size is None:
         raise invalid_argument(
             "x-amz-decoded-content-length", text, f"{text!r} is not a length in bytes"
         )
-    return int(text)
+    return size
 
 
 def parse_object_size(headers: Mapping[str, str]) -> int | None:
@@ -137,9 +138,10 @@ def parse_object_size(headers: Mapping[str, str]) -> int | None:
     text = headers.get("x-amz-mp-object-size")
     if text is None:
         return None
-    if not (text.isascii() and text.isdigit() and len(text) <= 15):
+    size = whole_number(text.strip())
+    if size is None:
         raise _invalid(f"Value for x-amz-mp-object-size header is invalid: {text!r}.")
-    return int(text)
+    return size
 
 
 def _checksum_headers(headers: Mapping[str, str]) -> list[Checksum]:

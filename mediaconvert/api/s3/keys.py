@@ -37,18 +37,27 @@ def parse_address(raw_path: bytes, host: str, *, domain: str = "") -> Address:
 
     `raw_path` is the path as it was sent, without the query; `host` the Host header. With
     `domain` (`s3.domain`), `<bucket>.<domain>` is virtual-host style; every other host is path
-    style. Raises InvalidKey for a path that is not percent-encoded UTF-8 or a key that breaks
-    its rules. A bucket's name is not checked: one that cannot exist is simply not found.
+    style. The first slash of the raw path ends the bucket: `%2F` before it is part of the name.
+    Signatures do not tell the two apart, so a path that is signed for one object must not
+    reach another.
+
+    Raises InvalidKey for a path that is not percent-encoded UTF-8 or a key that breaks its
+    rules, and InvalidBucketName for a bucket that is empty or contains a slash. The rest of a
+    bucket's name is not checked: one that cannot exist is simply not found.
     """
     if not raw_path.startswith(b"/"):
         raise InvalidKey(f"the path {raw_path[:80]!r} is not valid: it must begin with '/'")
-    text = percent_decode(raw_path[1:])
     bucket = virtual_host_bucket(host, domain)
     is_virtual_host = bucket is not None
     if bucket is None:
-        bucket, _, key = text.partition("/")
+        segment, slash, rest = raw_path[1:].partition(b"/")
+        bucket, key = percent_decode(segment), percent_decode(rest)
+        if slash and not bucket:
+            raise InvalidBucketName(bucket, "the path must not begin with two slashes")
     else:
-        key = text
+        key = percent_decode(raw_path[1:])
+    if "/" in bucket:
+        raise InvalidBucketName(bucket, "it must not contain a slash")
     if key:
         check_key(key)
     return Address(bucket, key, is_virtual_host)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from mediaconvert.api.s3.documents import read_complete
-from mediaconvert.api.s3.headers import parse_conditions
 from mediaconvert.api.s3.integrity import parse_object_size, parse_whole_checksum
 from mediaconvert.api.s3.objects_put import job_header
 from mediaconvert.api.s3.payload import read_document
 from mediaconvert.api.s3.request import S3Request, Services
 from mediaconvert.api.s3.responses import Response, xml_response
+from mediaconvert.api.s3.write_conditions import write_conditions
 from mediaconvert.api.s3.xml import MAX_BODY_BYTES, Element, render
 
 
@@ -28,7 +28,7 @@ async def complete_multipart_upload(services: Services, request: S3Request) -> R
         request.key,
         request.query["uploadId"],
         listed,
-        parse_conditions(headers),
+        write_conditions(headers),
         declared=declared,
         declared_type=kind and kind.upper(),
         declared_size=size,

@@ -8,6 +8,7 @@ from mediaconvert.api.s3.integrity import parse_upload_checksum
 from mediaconvert.api.s3.request import S3Request, Services
 from mediaconvert.api.s3.responses import Response, no_content, xml_response
 from mediaconvert.api.s3.unsupported import refuse_unsupported
+from mediaconvert.api.s3.write_conditions import IF_MATCH_INITIATED, parse_time
 from mediaconvert.api.s3.xml import Element, render
 
 
@@ -35,6 +36,9 @@ async def create_multipart_upload(services: Services, request: S3Request) -> Res
 
 
 async def abort_multipart_upload(services: Services, request: S3Request) -> Response:
-    """S3 API: AbortMultipartUpload."""
-    await services.catalog.uploads.abort(request.ref, request.key, request.query["uploadId"])
+    """S3 API: AbortMultipartUpload, with its condition on the time of initiation."""
+    initiated_us = parse_time(IF_MATCH_INITIATED, request.headers.get(IF_MATCH_INITIATED))
+    await services.catalog.uploads.abort(
+        request.ref, request.key, request.query["uploadId"], initiated_us
+    )
     return no_content()

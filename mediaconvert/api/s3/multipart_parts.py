@@ -6,6 +6,7 @@ import time
 from functools import partial
 
 from mediaconvert.api.s3.errors import invalid_argument
+from mediaconvert.api.s3.numbers import whole_number
 from mediaconvert.api.s3.objects_copy import copy_result, copy_source
 from mediaconvert.api.s3.payload import Payload
 from mediaconvert.api.s3.ranges import parse_copy_range
@@ -49,13 +50,14 @@ async def upload_part_copy(services: Services, request: S3Request) -> Response:
 
 def _part_number(request: S3Request) -> int:
     text = request.query["partNumber"]
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= MAX_PARTS):
+    number = whole_number(text, minimum=1, maximum=MAX_PARTS)
+    if number is None:
         raise invalid_argument(
             "partNumber",
             text,
             f"Part number must be an integer between 1 and {MAX_PARTS}, inclusive",
         )
-    return int(text)
+    return number
 
 
 def _copied(request: S3Request, size: int) -> tuple[int, int]:

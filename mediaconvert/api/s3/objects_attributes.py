@@ -5,6 +5,7 @@ from __future__ import annotations
 from mediaconvert.api.s3.bucket_config import owner_full_control
 from mediaconvert.api.s3.errors import invalid_argument
 from mediaconvert.api.s3.headers import http_date, job_headers
+from mediaconvert.api.s3.numbers import whole_number
 from mediaconvert.api.s3.request import S3Request, Services
 from mediaconvert.api.s3.responses import Response, xml_response
 from mediaconvert.api.s3.unsupported import refuse_unsupported
@@ -61,9 +62,10 @@ def _number(request: S3Request, name: str, default: int) -> int:
     text = request.headers.get(name)
     if text is None:
         return default
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
+    number = whole_number(text, maximum=2**31 - 1)
+    if number is None:
         raise invalid_argument(name, text, f"{name} is '{text}'; it must be a whole number")
-    return int(text)
+    return number
 
 
 def _parts_element(stored: StoredObject, marker: int, limit: int) -> Element:

@@ -6,7 +6,6 @@ from mediaconvert.api.s3.acl import refuse_acl_headers
 from mediaconvert.api.s3.errors import S3Error
 from mediaconvert.api.s3.headers import (
     iso_date,
-    parse_conditions,
     parse_copy_source,
     parse_directive,
     parse_object_headers,
@@ -17,6 +16,7 @@ from mediaconvert.api.s3.objects_put import job_header
 from mediaconvert.api.s3.request import S3Request, Services, refuse_version
 from mediaconvert.api.s3.responses import Response, xml_response
 from mediaconvert.api.s3.unsupported import refuse_unsupported
+from mediaconvert.api.s3.write_conditions import write_conditions
 from mediaconvert.api.s3.xml import Element, render
 from mediaconvert.intake import CopyFrom
 from mediaconvert.model import BucketRef, Checksum
@@ -46,7 +46,7 @@ async def copy_object(services: Services, request: S3Request) -> Response:
         request.ref,
         request.key,
         parse_object_headers(headers) if replaces else None,
-        parse_conditions(headers),
+        write_conditions(headers),
         storage_class=storage_class,
         checksum_algorithm=algorithm,
     )
@@ -64,7 +64,7 @@ def copy_source(request: S3Request) -> CopyFrom:
     return CopyFrom(
         BucketRef(request.user_id, source.bucket),
         source.key,
-        parse_conditions(request.headers, "x-amz-copy-source-"),
+        write_conditions(request.headers, "x-amz-copy-source-"),
     )
 
 

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 from mediaconvert.api.s3.documents import DeleteEntry, read_delete
 from mediaconvert.api.s3.errors import S3Error, from_refusal
-from mediaconvert.api.s3.headers import parse_conditions
 from mediaconvert.api.s3.payload import read_document
 from mediaconvert.api.s3.request import S3Request, Services
 from mediaconvert.api.s3.responses import Response, no_content, xml_response
+from mediaconvert.api.s3.write_conditions import delete_conditions
 from mediaconvert.api.s3.xml import MAX_BODY_BYTES, Element, render
 from mediaconvert.errors import PreconditionFailed
-from mediaconvert.model import Conditions
 
 
 async def delete_object(services: Services, request: S3Request) -> Response:
-    """S3 API: DeleteObject, with If-Match."""
-    conditions = parse_conditions(request.headers)
+    """S3 API: DeleteObject, with its conditions on ETag, size and times."""
+    conditions = delete_conditions(request.headers)
     (result,) = await services.catalog.objects.delete(request.ref, [(request.key, conditions)])
     if isinstance(result, PreconditionFailed):
         raise result
@@ -30,11 +29,7 @@ async def delete_objects(services: Services, request: S3Request) -> Response:
     """S3 API: DeleteObjects. All keys in one transaction; each answers for itself."""
     body = await read_document(services, request, MAX_BODY_BYTES, needs_digest=True)
     wanted = read_delete(body)
-    keys = [
-        (e.key, Conditions(if_match=None if e.etag is None else (e.etag,)))
-        for e in wanted.entries
-        if _has_no_version(e)
-    ]
+    keys = [(e.key, e.conditions) for e in wanted.entries if _has_no_version(e)]
     results = iter(await services.catalog.objects.delete(request.ref, keys))
     children = []
     for entry in wanted.entries:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from mediaconvert.api.s3.acl import refuse_acl_headers
-from mediaconvert.api.s3.headers import checksum_headers, parse_conditions, parse_object_headers
+from mediaconvert.api.s3.headers import checksum_headers, parse_object_headers
 from mediaconvert.api.s3.payload import Payload
 from mediaconvert.api.s3.request import S3Request, Services
 from mediaconvert.api.s3.responses import Response
 from mediaconvert.api.s3.unsupported import refuse_unsupported
+from mediaconvert.api.s3.write_conditions import write_conditions
 from mediaconvert.model import Committed
 
 JOB_HEADER = "x-mediaconvert-job-id"
@@ -18,7 +19,7 @@ async def put_object(services: Services, request: S3Request) -> Response:
     refuse_acl_headers(request.headers)
     refuse_unsupported(request.headers)
     headers = parse_object_headers(request.headers)
-    conditions = parse_conditions(request.headers)
+    conditions = write_conditions(request.headers)
     body = Payload(request, limit=services.settings.s3.max_put_bytes)
     async with services.upload_slot(request.identity.user_id):
         committed = await services.intake.put_object(

@@ -10,9 +10,10 @@ import re
 from dataclasses import dataclass
 
 from mediaconvert.api.s3.errors import S3Error, invalid_argument
+from mediaconvert.api.s3.numbers import MAX_SIZE, whole_number
 
-_RANGE = re.compile(r"bytes[ \t]*=[ \t]*([0-9]{0,19})[ \t]*-[ \t]*([0-9]{0,19})[ \t]*", re.ASCII)
-_COPY_RANGE = re.compile(r"bytes=([0-9]{1,19})-([0-9]{1,19})", re.ASCII)
+_RANGE = re.compile(r"bytes[ \t]*=[ \t]*([0-9]*)[ \t]*-[ \t]*([0-9]*)[ \t]*", re.ASCII)
+_COPY_RANGE = re.compile(r"bytes=([0-9]+)-([0-9]+)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +42,12 @@ def parse_range(value: str | None, size: int) -> ByteRange | None:
     if value is None or found is None or not (found[1] or found[2]):
         return None
     if not found[1]:
-        suffix = int(found[2])
+        suffix = _offset(found[2])
         if suffix == 0 or size == 0:
             raise _not_satisfiable(value, size)
         return ByteRange(max(0, size - suffix), size - 1)
-    first = int(found[1])
-    last = int(found[2]) if found[2] else size - 1
+    first = _offset(found[1])
+    last = _offset(found[2]) if found[2] else size - 1
     if found[2] and last < first:
         return None
     if first >= size:
@@ -63,20 +64,26 @@ def parse_copy_range(value: str | None, size: int) -> ByteRange | None:
     if value is None:
         return None
     found = _COPY_RANGE.fullmatch(value.strip())
-    if found is None or int(found[1]) > int(found[2]):
+    if found is None or _offset(found[1]) > _offset(found[2]):
         raise invalid_argument(
             "x-amz-copy-source-range",
             value,
             "The x-amz-copy-source-range value must be of the form bytes=first-last where first "
             "and last are the zero-based offsets of the first and last bytes to copy",
         )
-    if int(found[2]) >= size:
+    if _offset(found[2]) >= size:
         raise invalid_argument(
             "x-amz-copy-source-range",
             value,
             f"Range specified is not valid for source object of size: {size}",
         )
-    return ByteRange(int(found[1]), int(found[2]))
+    return ByteRange(_offset(found[1]), _offset(found[2]))
+
+
+def _offset(digits: str) -> int:
+    """An offset of any number of digits; those past every object are all the same one."""
+    offset = whole_number(digits)
+    return MAX_SIZE if offset is None else offset
 
 
 def _not_satisfiable(value: str, size: int) -> S3Error:

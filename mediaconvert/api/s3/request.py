@@ -14,6 +14,7 @@ from mediaconvert.api.body import RequestBody
 from mediaconvert.api.places import Places
 from mediaconvert.api.s3.auth import Authenticated
 from mediaconvert.api.s3.errors import invalid_argument
+from mediaconvert.api.s3.numbers import whole_number
 from mediaconvert.intake import Intake
 from mediaconvert.model import BucketRef, UserId
 from mediaconvert.ports.blobs import BlobStore
@@ -79,11 +80,12 @@ class S3Request:
         text = self.query.get(name, "")
         if not text:
             return default
-        if not (text.isascii() and text.isdigit()) or not minimum <= int(text) <= maximum:
+        number = whole_number(text, minimum=minimum, maximum=maximum)
+        if number is None:
             raise invalid_argument(
                 name, text, f"{name} is '{text}'; it must be a whole number {minimum} to {maximum}"
             )
-        return int(text)
+        return number
 
 
 def refuse_version(version_id: str | None) -> None:

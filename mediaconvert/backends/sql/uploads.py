@@ -12,7 +12,8 @@ from mediaconvert.backends.sql.driver import Connection, Driver, Isolation, Row
 from mediaconvert.backends.sql.listing import list_uploads
 from mediaconvert.backends.sql.transitions import require_version
 from mediaconvert.backends.sql.versions import commit_object, load_object
-from mediaconvert.errors import UploadNotFound
+from mediaconvert.conditions import is_same_time
+from mediaconvert.errors import PreconditionFailed, UploadNotFound
 from mediaconvert.model import (
     BucketRef,
     Committed,
@@ -149,9 +150,13 @@ class SqlUploads:
 
         return await self._driver.write(body, isolation=Isolation.STATEMENT)
 
-    async def abort(self, ref: BucketRef, key: str, upload_id: str) -> None:
+    async def abort(
+        self, ref: BucketRef, key: str, upload_id: str, if_initiated_us: int | None = None
+    ) -> None:
         async def body(conn: Connection) -> None:
-            await _open_upload(conn, ref, key, upload_id, "upload_lock")
+            row = await _open_upload(conn, ref, key, upload_id, "upload_lock")
+            if if_initiated_us is not None and not is_same_time(if_initiated_us, row["created_at"]):
+                raise PreconditionFailed("x-amz-if-match-initiated-time")
             await abort_upload(conn, upload_id)
 
         await self._driver.write(body, isolation=Isolation.STATEMENT)

@@ -13,7 +13,7 @@ from mediaconvert.backends.sql import rows
 from mediaconvert.backends.sql.blobs import add_digests
 from mediaconvert.backends.sql.driver import Connection, Param, Row
 from mediaconvert.backends.sql.transitions import NewJob, submit_job
-from mediaconvert.conditions import check_write
+from mediaconvert.conditions import Current, check_write
 from mediaconvert.errors import ObjectNotFound
 from mediaconvert.model import (
     Bucket,
@@ -96,10 +96,12 @@ async def _submit_upload(
 
 def check_current(conditions: Conditions, current: Row | None) -> None:
     """`check_write` against a key's current row, or none. Raises PreconditionFailed."""
-    if current is None:
-        check_write(conditions, None)
-    else:
-        check_write(conditions, current["etag"], current["created_at"] // 1_000_000)
+    check_write(
+        conditions,
+        None
+        if current is None
+        else Current(current["etag"], current["size"], current["created_at"]),
+    )
 
 
 async def replace_object(
