@@ -75,6 +75,8 @@ async def supervise(
     async with AsyncExitStack() as stack:
         backends = await stack.enter_async_context(open_backends(settings))
         await verify_keys(backends.catalog, keys, is_embedded=backends.is_embedded)
+        # Before anything is asked what is due: the clock may have been set since the last stop.
+        await backends.catalog.housekeeping.watch_clock()
         tools: Toolbox | None = None
         if settings.server.role != "api":
             slots = settings.workers.slots or os.cpu_count() or 1
