@@ -183,6 +183,7 @@ class _SqliteConnection:
         self._clock = clock
         self._stop_at = stop_at
         self._now_us: int | None = None
+        self._steady_us: int | None = None
         # Between which times of the boot clock that was.
         self._sent_us = self._received_us = 0
 
@@ -222,11 +223,13 @@ class _SqliteConnection:
         return self._now_us
 
     async def steady_us(self) -> int:
-        now = await self.now_us()
-        found = self._run(_CLOCK_OFFSET, ()).fetchall()
-        offset = int(found[0][0]) if found else 0
-        self._clock.check(Reading(now - offset, offset, self._sent_us, self._received_us))
-        return now - offset
+        if self._steady_us is None:
+            now = await self.now_us()
+            found = self._run(_CLOCK_OFFSET, ()).fetchall()
+            offset = int(found[0][0]) if found else 0
+            self._clock.check(Reading(now - offset, offset, self._sent_us, self._received_us))
+            self._steady_us = now - offset
+        return self._steady_us
 
     def _run(self, query: str, params: Sequence[Param]) -> sqlite3.Cursor:
         self.check_deadline()
