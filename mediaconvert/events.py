@@ -88,6 +88,9 @@ class JobFacts:
     created_at_us: int
     started_at_us: int | None
     finished_at_us: int | None
+    clock_offset_us: int = 0
+    """What the job's dates are ahead of the catalog's steady clock. A job keeps the offset that
+    it was made with, so that its dates stay in order when the wall clock is set."""
 
     @property
     def processing_ms(self) -> int | None:

@@ -81,6 +81,8 @@ async def supervise(
         metrics = Metrics()
         blobs = VerifiedBlobs(backends.blobs, backends.catalog, metrics.damage_found)
         backends = replace(backends, blobs=blobs)
+        # Before anything is asked what is due: the clock may have been set since the last stop.
+        await backends.catalog.housekeeping.watch_clock()
         tools: Toolbox | None = None
         if settings.server.role != "api":
             slots = settings.workers.slots or os.cpu_count() or 1

@@ -299,11 +299,27 @@ class Queue(Protocol):
     async def claim(
         self, worker_id: str, limit: int, lease_seconds: float
     ) -> tuple[ClaimedJob, ...]:
-        """At most `limit` pending jobs that are due: by priority, then fewest running jobs of
-        the user, then age. Sets processing, attempt + 1, token, lease and history."""
+        """At most `limit` pending jobs that are due, suspects left out: by priority, then
+        fewest running jobs of the user, then age. Sets processing, attempt + 1, token, lease
+        and history."""
 
     async def next_due_seconds(self) -> float | None:
-        """How long until a pending job is due (0 for now); None when there is none."""
+        """How long until a pending job is due (0 for now), suspects left out; None when there
+        is none."""
+
+    async def suspect_due_seconds(self) -> float | None:
+        """How long until a suspect is due, below 0 for how long one has been; None when none
+        is pending. A cheap read."""
+
+    async def claim_suspect(
+        self, worker_id: str, lease_seconds: float, overdue_seconds: float
+    ) -> ClaimedJob | None:
+        """As `claim`, of one suspect that has been due for so long: a job that may have ended
+        its worker processes. The caller runs it only after `run_alone`."""
+
+    async def run_alone(self, lease: Lease) -> bool:
+        """Note that the claimed suspect is run from here on, and that its process runs no other
+        job until it has ended: should the process die, that is evidence against the job."""
 
     async def renew(
         self, worker_id: str, leases: Sequence[Lease], lease_seconds: float
@@ -337,12 +353,26 @@ class Queue(Protocol):
         """Whether `recover` would find a lease that has run out. A cheap read."""
 
     async def recover(
-        self, *, all_running: bool, by: TriggeredBy, message: str, is_crash: bool = True
+        self,
+        *,
+        all_running: bool,
+        by: TriggeredBy,
+        message: str,
+        is_crash: bool = True,
+        retry_base_seconds: float = 5.0,
     ) -> tuple[JobId, ...]:
         """Back to pending: every processing job whose lease has run out, or, with
-        `all_running` (an embedded start, which holds the only lock), every one. Counts as a
-        crash unless `is_crash` is false, when the worker is known to live; a job with more than
-        two crashes fails as `poison` instead."""
+        `all_running` (an embedded start, which holds the only lock), every one.
+
+        Counts as the death of their worker process, unless `is_crash` is false, when that is
+        known to live. After two such deaths a job is a suspect, due after
+        `3 * retry_base_seconds`, twice as long after each further one, at most 600 s. A third
+        death in a row while it ran alone fails it as `poison`. The death of a process that did
+        not run a suspect alone ends the row of all suspects; an embedded process that died idle
+        is noticed too, unless it had called `note_clean_stop`."""
+
+    async def note_clean_stop(self) -> None:
+        """The embedded process ends in order: its end is no death."""
 
 
 class Outbox(Protocol):
@@ -395,6 +425,13 @@ class Housekeeping(Protocol):
     async def take_turn(self, name: str, every_seconds: float) -> bool:
         """Whether it is the caller's turn at a duty that one process does for all: nobody has
         taken it for so long, by the catalog's clock."""
+
+    async def watch_clock(self) -> float:
+        """Look whether the wall clock that the catalog goes by has been set. Leases, backoffs
+        and ages are measured by steady time, which a step does not change: of all processes
+        that see a step, one writes it down. The seconds of the step that this call wrote down
+        (negative: back), else 0. A cheap read most of the time. Called at start, before
+        anything else is asked, and every few seconds. Raises Unavailable."""
 
     async def end_stalled(self, after_seconds: float) -> int:
         """End transactions of processes that have stood still for so long in the midst of one

@@ -98,6 +98,7 @@ class Janitor:
             message="the worker's lease ran out",
             # This very process was suspended, or could not write: no fault of the job's.
             is_crash=not self._embedded,
+            retry_base_seconds=self._settings.workers.retry_base_seconds,
         )
         for job_id in back:
             log.warning("took back a job whose lease ran out", extra={"fields": {"job": job_id}})
@@ -206,8 +207,14 @@ class Janitor:
             last = now
             is_merciful = now - reachable_since < mercy
             look = self._queue.any_expired if is_merciful else self.sweep_leases
-            if not await self._attempt("leases", look):
+            if not await self._attempt("leases", partial(self._look_after_clock, look)):
                 reachable_since = trio.current_time()
+
+    async def _look_after_clock(self, look: Callable[[], Awaitable[object]]) -> None:
+        """Before anybody's lease is judged. Also the place from which the clock is watched while
+        nothing else happens."""
+        await self._house.watch_clock()
+        await look()
 
     async def _repeat_garbage(self) -> None:
         while True:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import trio
@@ -75,13 +76,18 @@ class Runner:
         self._limits = limits_from(settings.tools)
         self._settler = Settler(catalog, blobs, notices, settings.workers)
 
-    async def run(self, held: HeldJob) -> Ending:
-        """One attempt, to whichever end. Raises nothing but Cancelled; cancelled, the job is
-        put back in the queue, and every child is dead before this returns."""
+    async def run(
+        self, held: HeldJob, first: Callable[[HeldJob], Awaitable[None]] | None = None
+    ) -> Ending:
+        """One attempt, to whichever end, after `first`, which may stop it. Raises nothing but
+        Cancelled; cancelled, the job is put back in the queue, and every child is dead before
+        this returns."""
         adopted = Adopted()
         verdict: JobOutcome | JobFailure | None = None
         try:
             with held.scope:
+                if first is not None:
+                    await first(held)
                 verdict = await self._attempt(held, adopted)
             return await self._settler.settle(held, verdict, adopted)
         except Exception as error:  # the job's fence: a bug ends this job and nothing else

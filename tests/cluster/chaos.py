@@ -57,7 +57,7 @@ class Chaos:
 
     def _is_settled(self) -> bool:
         ended = "('completed', 'failed', 'canceled')"
-        unended = f"select count(*) from jobs where status not in {ended} and crashes > 0"
+        unended = f"select count(*) from jobs where status not in {ended} and worker_deaths > 0"
         holders = self._cluster.sql("select worker_id from jobs where status = 'processing'")
         return self._cluster.sql(unended) == "0" and not self._lost & set(holders.split())
 

@@ -104,8 +104,8 @@ def _check_jobs(cluster: Cluster, uploaders: Uploaders) -> None:
             "stopping" in str(r["message"]) or "renewed" in str(r["message"]) for r in rows
         )
         assert jobs[job_id]["attempt"] == states["processing"] - given_back, rows
-        lost = sum(row["message"] == "the worker's lease ran out" for row in rows)
-        assert jobs[job_id]["crashes"] == lost, rows
+        lost = sum(str(row["message"]).startswith("the worker's lease ran out") for row in rows)
+        assert jobs[job_id]["worker_deaths"] == lost, rows
     attempts = Counter(row["attempt"] for row in jobs.values())
     print(f"{len(jobs)} jobs, {len(acknowledged)} acknowledged; jobs by attempts: {attempts}")
 

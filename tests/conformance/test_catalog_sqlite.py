@@ -357,6 +357,7 @@ _FINE = {
     ("claim_users", "SCAN due"),
     ("claimed", "SCAN ordered"),
     ("claim", "SCAN picked"),
+    ("claim_suspect", "SCAN picked"),
     ("list_walk", "SCAN w"),
     ("schema_applied", "SCAN pragma_user_version VIRTUAL TABLE INDEX 0:"),
 }
@@ -459,10 +460,12 @@ def test_claiming_costs_the_same_however_many_jobs_wait_or_have_ended(
         steps = [
             _steps(database, "claim_users", 2),
             _steps(database, "claim", 50, 1, 10**9, "w", "t", 1, 2),
+            _steps(database, "claim_suspect", 10**9, 10**9, "w", "t", 2),
             _steps(database, "next_due"),
+            _steps(database, "next_suspect_due"),
             _steps(database, "jobs_expired", 10**9, 100),
         ]
-        assert [found for _, found in steps] == [3, 2, 1, 0]
+        assert [found for _, found in steps] == [3, 2, 0, 1, 1, 0]
         costs.append(sum(cost for cost, _ in steps))
     assert costs[1] <= costs[0] * 1.1
 

@@ -4,9 +4,11 @@ or not at all, and never backwards."""
 from __future__ import annotations
 
 import hashlib
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from importlib.resources import files
 from pathlib import Path
 
@@ -24,8 +26,8 @@ from mediaconvert.backends.sql.postgres import open_postgres
 from mediaconvert.backends.sql.postgres_uri import parse_postgres_uri
 from mediaconvert.backends.sql.sqlite import open_sqlite
 from mediaconvert.errors import StartupError
-from mediaconvert.model import ListQuery
-from tests.conformance.worlds import PATIENCE_SECONDS, World, lease, new_object, outcome
+from mediaconvert.model import BucketRef, JobId, ListQuery, UserId
+from tests.conformance.worlds import PATIENCE_SECONDS, World, lease, outcome
 from tests.program import ROOT, clean_environment, run_program
 from tests.servers.postgres import Databases
 
@@ -59,20 +61,38 @@ def test_both_dialects_have_the_same_migrations_of_the_catalog() -> None:
     assert {name for _, name in names["postgres"] - names["sqlite"]} <= {"analytics"}
 
 
+_OLD_ROWS = """
+insert into users (email, email_key, password_hash, created_at) values ('a@b.c', 'a@b.c', '', 1);
+insert into buckets (name, owner_id, region, created_at) values ('ann-films', 1, 'us-east-1', 1);
+insert into pipelines (user_id, name, newest_version, created_at, updated_at)
+  values (1, 'small', 1, 1, 1);
+insert into pipeline_versions (pipeline_id, version, name, format, content, digest, created_at)
+  values (1, 1, 'small', 'yaml', 'name: small', '', 1);
+insert into objects (bucket_id, key, size, etag, content_type, system_headers, user_metadata,
+    storage_class, parts, created_at)
+  values (1, 'done.mp4', 1, 'e', 'video/mp4', '{}', '{}', 'STANDARD', '[]', 1),
+    (1, 'result.mp4', 1, 'e', 'video/mp4', '{}', '{}', 'STANDARD', '[]', 1),
+    (1, 'waiting.mp4', 1, 'e', 'video/mp4', '{}', '{}', 'STANDARD', '[]', 1);
+insert into jobs (user_id, bucket_id, bucket_name, source_id, source_key, source_size,
+    source_content_type, pipeline_id, version_id, status, available_at, created_at, started_at,
+    finished_at)
+  values (1, 1, 'ann-films', 1, 'done.mp4', 1, 'video/mp4', 1, 1, 'completed', 1, 1, 2, 3),
+    (1, 1, 'ann-films', 3, 'waiting.mp4', 1, 'video/mp4', 1, 1, 'pending', 1, 1, null, null);
+insert into outbox (kind, payload) values ('job_metrics', '{"job_id": 1}');
+"""
+
+
 async def test_a_catalog_of_before_postgresql_goes_on_with_all_that_it_held(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "catalog.db"
     first = load_migrations(SQL / "migrations", "sqlite")[:1]
     queries = load_queries(SQL / "queries", "sqlite")
-    async with open_sqlite(path, queries, first, deadline_seconds=PATIENCE_SECONDS) as driver:
-        world = World(sql_catalog(driver), lambda _: [])
-        ref = await world.owner()
-        pipeline = await world.pipeline(ref.user_id)
-        done = await world.submit(ref, pipeline, "done.mp4")
-        job = await world.claim()
-        assert await world.catalog.queue.finish(lease(job), outcome(new_object("result.mp4")))
-        waiting = await world.submit(ref, pipeline, "waiting.mp4")
+    async with open_sqlite(path, queries, first, deadline_seconds=PATIENCE_SECONDS):
+        pass
+    with closing(sqlite3.connect(path)) as database:
+        database.executescript(_OLD_ROWS)
+    ref, done, waiting = BucketRef(UserId(1), "ann-films"), JobId(1), JobId(2)
 
     async with open_sqlite_catalog(path, deadline_seconds=PATIENCE_SECONDS) as catalog:
         world = World(catalog, lambda _: [])

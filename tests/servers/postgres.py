@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -133,7 +133,12 @@ class Postgres(Databases):
     plug of the machine. A `replica_of` another follows that one, until it is promoted."""
 
     def __init__(
-        self, folder: Path, *, fsync: bool = False, replica_of: Postgres | None = None
+        self,
+        folder: Path,
+        *,
+        fsync: bool = False,
+        replica_of: Postgres | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         open_to_server(folder)
         super().__init__(_programs(folder))
@@ -161,7 +166,7 @@ class Postgres(Databases):
             ],
             folder,
             is_ready=self._answers,
-            environment=self._locale,
+            environment=self._locale | dict(environment or {}),
             # Fast shutdown: connections are ended, not waited for.
             stop_signal=signal.SIGINT,
         )

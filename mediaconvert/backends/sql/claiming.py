@@ -69,7 +69,22 @@ async def claim_jobs(
         taken += found
         if not found or len(found) == len(turns):
             break
-    return await _claimed(conn, taken) if taken else ()
+    return await _claimed(conn, taken, "Attempt {} started.") if taken else ()
+
+
+async def claim_suspect(
+    conn: Connection, worker_id: str, lease_us: int, overdue_us: int
+) -> ClaimedJob | None:
+    """Make the suspect that has been due for longest this worker's, if that is at least
+    `overdue_us`. It is not running yet."""
+    now = await conn.steady_us()
+    secret = secrets.token_hex(16)
+    found = await conn.fetch(
+        "claim_suspect", now, now - overdue_us, worker_id, secret, now + lease_us
+    )
+    message = "Attempt {} starts as soon as its worker process runs no other job."
+    claimed = await _claimed(conn, [row["id"] for row in found], message)
+    return claimed[0] if claimed else None
 
 
 def _turns(found: Sequence[Row], limit: int) -> list[_Place]:
@@ -97,7 +112,7 @@ async def _take(
     conn: Connection, worker_id: str, turns: Sequence[_Place], lease_us: int
 ) -> list[JobId]:
     """In the order of the turns; those that somebody else just takes are left out."""
-    now = await conn.now_us()
+    now = await conn.steady_us()
     secret = secrets.token_hex(16)
     got: dict[_Place, Iterator[Row]] = {}
     for place, count in Counter(turns).items():
@@ -109,7 +124,10 @@ async def _take(
     return [row["id"] for row in in_order if row is not None]
 
 
-async def _claimed(conn: Connection, job_ids: Sequence[JobId]) -> tuple[ClaimedJob, ...]:
+async def _claimed(
+    conn: Connection, job_ids: Sequence[JobId], message: str
+) -> tuple[ClaimedJob, ...]:
+    """`message` for the history, with a place for the number of the attempt."""
     wanted = rows.dumps(list(job_ids))
     found = {row["job_id"]: row for row in await conn.fetch("claimed", wanted)}
     in_order = [found[job_id] for job_id in job_ids]
@@ -120,7 +138,7 @@ async def _claimed(conn: Connection, job_ids: Sequence[JobId]) -> tuple[ClaimedJ
                 rows.claimed_facts(row),
                 JobStatus.PENDING,
                 TriggeredBy.WORKER,
-                f"Attempt {row['attempt']} started.",
+                message.format(row["attempt"]),
             )
             for row in in_order
         ],

@@ -12,9 +12,12 @@ import re
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from enum import Enum, auto
 from importlib.resources.abc import Traversable
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from mediaconvert.errors import MediaConvertError, Unavailable
+
+if TYPE_CHECKING:
+    from mediaconvert.backends.sql.clock import CatalogClock
 
 T = TypeVar("T")
 
@@ -36,8 +39,8 @@ class Connection(Protocol):
 
     def fetch_first(self, query: str, *params: Param) -> Awaitable[Sequence[Row]]:
         """As `fetch`, of a plain SELECT and in no order. Where it is the first thing that a
-        writing transaction asks, `now_us` costs no trip of its own afterwards. Its text may say
-        `instant()` for now, as its statement began."""
+        writing transaction asks, `now_us` and `steady_us` cost no trip of their own afterwards.
+        A text may say `instant()` or `steady()` for either clock, as its statement began."""
 
     def fetch_row(self, query: str, *params: Param) -> Awaitable[Row | None]:
         """Its first row, if any."""
@@ -52,7 +55,12 @@ class Connection(Protocol):
         """Run it once a row of parameters. It answers nothing (no `returning`)."""
 
     def now_us(self) -> Awaitable[int]:
-        """The database's clock, microseconds since 1970 UTC; one instant a transaction."""
+        """The database's wall clock, microseconds since 1970 UTC; one instant a transaction.
+        For dates that are shown."""
+
+    def steady_us(self) -> Awaitable[int]:
+        """The same instant by the catalog's steady clock (see `clock.py`), which nobody sets.
+        For everything that is due or expires. The schema is the catalog's."""
 
 
 Body = Callable[[Connection], Coroutine[Any, Any, T]]
@@ -78,6 +86,10 @@ class Driver(Protocol):
     @property
     def version(self) -> str:
         """The database and its version, as `/ready` says it: `PostgreSQL 18.1`."""
+
+    @property
+    def clock(self) -> CatalogClock:
+        """What this process knows of the catalog's clock."""
 
     async def write(self, body: Body[T], *, isolation: Isolation = Isolation.SERIALIZABLE) -> T:
         """Run a transaction, shielded and with a deadline once it has begun. What the body
@@ -123,6 +135,8 @@ _INSTANTS = {
     # It knows milliseconds; rounding takes out what the day's fraction adds to them.
     "sqlite": "(select cast(round((julianday('now') - 2440587.5) * 86400000.0) as integer) * 1000)",
 }
+_STEADY = re.compile(r"\bsteady\(\)")
+_OFFSET = "select cast(value as bigint) from meta where name = 'clock_offset'"
 _JSON_ROWS = re.compile(r"\bjson_rows\(([^()]*)\)")
 _JSON_ROWS_OF = {
     "postgres": r"json_agg(json_build_array(\1))",
@@ -177,6 +191,8 @@ def _translate(text: str, dialect: str) -> str:
     text = _IDS.sub(_IDS_IN.get(dialect, r"\g<0>"), text)
     # `json_rows(a, b)`: all rows of a subquery as one JSON array of arrays; of none, null or empty.
     text = _JSON_ROWS.sub(_JSON_ROWS_OF.get(dialect, r"\g<0>"), text)
+    # One value a statement, as `instant()` is.
+    text = _STEADY.sub(f"(select instant() - coalesce(({_OFFSET}), 0))", text)
     text = _INSTANT.sub(_INSTANTS.get(dialect, r"\g<0>"), text)
     # To SQLite `$1` is a parameter *named* $1, numbered by its first appearance: it would
     # bind in the wrong order. `?1` is the one that is numbered as written.

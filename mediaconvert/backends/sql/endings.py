@@ -7,9 +7,17 @@ one guarded update, its history and events, and the purge of a source that nobod
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from mediaconvert.backends.sql import rows
 from mediaconvert.backends.sql.driver import Connection, Row
+from mediaconvert.backends.sql.suspects import (
+    Standing,
+    after_death,
+    explain_poison,
+    explain_requeue,
+    wait_seconds,
+)
 from mediaconvert.backends.sql.transitions import Change, note_changes, note_transition
 from mediaconvert.backends.sql.versions import place_outputs, purge_unread
 from mediaconvert.model import (
@@ -20,13 +28,21 @@ from mediaconvert.model import (
     TriggeredBy,
 )
 
-MAX_CRASHES = 2
-"""A job that ended more workers than this is not tried again."""
-
 _MAX_ERROR = 2_000
 """Characters of a job's error (REST contract)."""
 
 _BUCKET_GONE = "the bucket '{name}' was deleted while the job ran; its outputs have no place"
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """Why running jobs are taken from a worker."""
+
+    by: TriggeredBy
+    message: str
+    is_crash: bool
+    """The process died, for all that is known; otherwise it is known to live."""
+    retry_base_seconds: float
 
 
 async def complete_job(
@@ -49,7 +65,7 @@ async def complete_job(
         rows.mappings(outcome.steps),
         rows.dumps(dict(outcome.result)),
         outcome.output_bytes,
-        await conn.now_us(),
+        await conn.steady_us(),
     )
     count = len(outcome.outputs)
     message = f"Completed with {count} output {'file' if count == 1 else 'files'}."
@@ -81,7 +97,7 @@ async def end_as_failed(conn: Connection, job: Row, failure: JobFailure) -> None
         failure.code,
         int(failure.kind is FailureKind.INFRA),
         int(failure.kind is FailureKind.CRASH),
-        await conn.now_us(),
+        await conn.steady_us(),
     )
     await _note_end(conn, ended, job["pipeline_name"], message, failure.steps)
     await purge_unread(conn, [job["source_id"]])
@@ -100,21 +116,26 @@ async def _note_end(
 
 
 async def give_up_or_requeue(
-    conn: Connection, job: Row, by: TriggeredBy, message: str, *, is_crash: bool
+    conn: Connection, job: Row, death: Death, *, is_innocent: bool
 ) -> bool:
-    """After its worker died, or lost it: back to pending, or failed as `poison` when it ended
-    one worker too many. Whether it is pending again."""
-    crashes = job["crashes"] + int(is_crash)
-    if crashes <= MAX_CRASHES or not is_crash:
-        if not await conn.execute("job_recover", job["id"], int(is_crash)):
+    """After its worker died, or lost it: back to pending, or failed as `poison` where it ended
+    too many workers alone. `is_innocent`: another process has died without it. Whether it is
+    pending again."""
+    before = Standing(job["worker_deaths"], 0 if is_innocent else job["lone_deaths"])
+    after = before
+    if death.is_crash:
+        after = after_death(before, ran_alone=bool(job["runs_alone"]))
+    by, deaths = death.by, (after.worker_deaths, after.lone_deaths)
+    if not after.is_poison:
+        waits = None if after == before else wait_seconds(after, death.retry_base_seconds)
+        due = None if waits is None else await conn.steady_us() + round(waits * 1_000_000)
+        if not await conn.execute("job_recover", job["id"], due, *deaths, int(after.is_suspect)):
             return False
+        message = explain_requeue(death.message, before, after, waits)
         await note_transition(conn, job["id"], JobStatus.PROCESSING, by, message)
         return True
-    error = (
-        f"the job's tool or its worker died {crashes} times; it is not tried again, "
-        "rerun it when the cause is found"
-    )
-    if not await conn.execute("job_give_up", job["id"], error, await conn.now_us()):
+    error = explain_poison(after)
+    if not await conn.execute("job_give_up", job["id"], error, await conn.steady_us(), *deaths):
         return False
     await note_transition(conn, job["id"], JobStatus.PROCESSING, by, f"Given up: {error}.")
     await purge_unread(conn, [job["source_id"]])

@@ -8,7 +8,7 @@ from importlib.resources import files
 from mediaconvert.backends.sql import rows
 from mediaconvert.backends.sql.driver import Connection, Driver, Isolation
 from mediaconvert.backends.sql.migrations import load_migrations
-from mediaconvert.backends.sql.uploads import REMEMBERED_US, abort_upload
+from mediaconvert.backends.sql.uploads import REMEMBERED_US, abort_upload, upload_ids_of
 from mediaconvert.backends.sql.versions import purge_unread
 from mediaconvert.errors import Unavailable
 from mediaconvert.model import BlobId
@@ -29,7 +29,7 @@ class SqlHousekeeping:
 
     async def garbage(self, limit: int, *, older_than_seconds: float = 0.0) -> tuple[BlobId, ...]:
         async def body(conn: Connection) -> tuple[BlobId, ...]:
-            until = await conn.now_us() - round(older_than_seconds * 1_000_000)
+            until = await conn.steady_us() - round(older_than_seconds * 1_000_000)
             return tuple(row["blob_id"] for row in await conn.fetch("garbage_oldest", limit, until))
 
         return await self._driver.read(body)
@@ -51,7 +51,7 @@ class SqlHousekeeping:
 
     async def condemn(self, blob_ids: Sequence[BlobId], after_seconds: float) -> None:
         async def body(conn: Connection) -> None:
-            due = await conn.now_us() + round(after_seconds * 1_000_000)
+            due = await conn.steady_us() + round(after_seconds * 1_000_000)
             # In one order: two nodes that condemn the same wait for each other in turn.
             await conn.execute("garbage_condemn", rows.dumps(sorted(blob_ids)), due)
 
@@ -78,13 +78,13 @@ class SqlHousekeeping:
         """As the port says; answers how many were aborted."""
 
         async def body(conn: Connection) -> int:
-            now = await conn.now_us()
-            stale = await conn.fetch(
-                "uploads_stale", now - round(older_than_seconds * 1_000_000), _ABORTED_AT_ONCE
-            )
+            now = await conn.steady_us()
+            begun_before = upload_ids_of(now - round(older_than_seconds * 1_000_000))
+            stale = await conn.fetch("uploads_stale", begun_before, _ABORTED_AT_ONCE)
             for row in stale:
                 await abort_upload(conn, row["id"])
-            await conn.execute("uploads_forget", now - REMEMBERED_US)
+            forgotten = now - REMEMBERED_US
+            await conn.execute("uploads_forget", upload_ids_of(forgotten), forgotten)
             return len(stale)
 
         aborted = 0
@@ -100,11 +100,14 @@ class SqlHousekeeping:
         wait for the first and then see its time."""
 
         async def body(conn: Connection) -> bool:
-            now, every = await conn.now_us(), round(every_seconds * 1_000_000)
+            now, every = await conn.steady_us(), round(every_seconds * 1_000_000)
             row = await conn.fetch_row("turn_take", f"turn_{name}", now, now - every, now + every)
             return row is not None
 
         return await self._driver.write(body, isolation=Isolation.STATEMENT)
+
+    async def watch_clock(self) -> float:
+        return await self._driver.clock.watch(self._driver)
 
     async def end_stalled(self, after_seconds: float) -> int:
         """As the port says. Reads only, so that it waits for no lock itself."""
@@ -117,7 +120,7 @@ class SqlHousekeeping:
     async def gauges(self) -> CatalogGauges:
         async def body(conn: Connection) -> CatalogGauges:
             row = await conn.fetch_one("gauges")
-            now = await conn.now_us()
+            now = await conn.steady_us()
             oldest = now if row["oldest_pending"] is None else row["oldest_pending"]
             return CatalogGauges(
                 jobs_pending=row["jobs_pending"],

@@ -65,7 +65,7 @@ class SqlJobs:
             before = JobStatus(row["status"])
             if before.has_ended:
                 raise JobAlreadyEnded(job_id, before.value)
-            await conn.execute("job_cancel", user_id, job_id, before.value, await conn.now_us())
+            await conn.execute("job_cancel", user_id, job_id, before.value, await conn.steady_us())
             await note_transition(conn, job_id, before, TriggeredBy.USER, "Canceled by its owner.")
             await purge_unread(conn, [row["source_id"]])
             return before

@@ -35,7 +35,7 @@ class SqlOutbox:
         lease_us = round(lease_seconds * 1_000_000)
 
         async def body(conn: Connection) -> tuple[str, str] | None:
-            now = await conn.now_us()
+            now = await conn.steady_us()
             batch = await conn.fetch_row("outbox_batch_get")
             if batch is not None:
                 taken = await conn.execute(
@@ -109,7 +109,7 @@ class SqlOutbox:
             batch = await conn.fetch_row("outbox_batch_get")
             if batch is None:
                 return await conn.fetch_row("outbox_any") is not None
-            is_free: bool = batch["lease_until"] <= await conn.now_us()
+            is_free: bool = batch["lease_until"] <= await conn.steady_us()
             return is_free or batch["holder"] == holder
 
         return await self._driver.read(body)

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TypeVar
 
 from mediaconvert.backends.asyncio_loop import open_asyncio_loop
+from mediaconvert.backends.sql.clock import CatalogClock
 from mediaconvert.backends.sql.driver import Body, Isolation
 from mediaconvert.backends.sql.migrations import Migration
 from mediaconvert.backends.sql.postgres_pool import START_SECONDS, Begin, PostgresPool
@@ -23,6 +24,7 @@ class PostgresDriver:
 
     def __init__(self, pool: PostgresPool, queries: Mapping[str, str]) -> None:
         self.pool = pool
+        self.clock = CatalogClock()
         self._queries = queries
 
     @property
@@ -33,11 +35,15 @@ class PostgresDriver:
         """As Driver.write. Waiting for a connection of the pool can be cancelled; from then on
         it is shielded, and ends at the deadline (twice it, with the wait) as Unavailable."""
         begin = Begin.SERIALIZABLE if isolation is Isolation.SERIALIZABLE else Begin.STATEMENT
-        return await self.pool.transact(body, begin, self._queries)
+        return await self.clock.guard(
+            self, lambda: self.pool.transact(body, begin, self._queries, self.clock)
+        )
 
     async def read(self, body: Body[T]) -> T:
         """As Driver.read: one snapshot, which no write waits for, nor waits for a write."""
-        return await self.pool.transact(body, Begin.READ, self._queries)
+        return await self.clock.guard(
+            self, lambda: self.pool.transact(body, Begin.READ, self._queries, self.clock)
+        )
 
     async def settle(self) -> None:
         await self.pool.settle()

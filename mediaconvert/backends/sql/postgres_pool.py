@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import trio
 import trio_asyncio
 
+from mediaconvert.backends.sql.clock import CatalogClock
 from mediaconvert.backends.sql.driver import Body, Connection, UniqueViolation, nothing_changed
 from mediaconvert.backends.sql.migrations import Migration
 from mediaconvert.backends.sql.postgres_errors import (
@@ -146,9 +147,11 @@ class PostgresPool:
         """How many more transactions could begin at once."""
         return self._places.value
 
-    async def transact(self, body: Body[T], begin: Begin, queries: Mapping[str, str]) -> T:
+    async def transact(
+        self, body: Body[T], begin: Begin, queries: Mapping[str, str], clock: CatalogClock
+    ) -> T:
         """See PostgresDriver.write and read."""
-        return await self._with_place(self._run(body, begin, queries))
+        return await self._with_place(self._run(body, begin, queries, clock))
 
     async def settle(self) -> None:
         """See Driver.settle."""
@@ -172,7 +175,9 @@ class PostgresPool:
 
     # --- in asyncio's loop -------------------------------------------------------------------
 
-    async def _run(self, body: Body[T], begin: Begin, queries: Mapping[str, str]) -> T:
+    async def _run(
+        self, body: Body[T], begin: Begin, queries: Mapping[str, str], clock: CatalogClock
+    ) -> T:
         results: list[T] = []
 
         async def keeping(conn: Connection) -> None:
@@ -187,6 +192,7 @@ class PostgresPool:
                     keeping,
                     begin.value,
                     queries,
+                    clock,
                     is_write=is_write,
                     stop_at=attempts.stop_at,
                 )

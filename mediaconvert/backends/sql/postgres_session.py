@@ -17,6 +17,7 @@ from typing import TypeVar
 
 import asyncpg
 
+from mediaconvert.backends.sql.clock import CatalogClock, Reading, boot_us
 from mediaconvert.backends.sql.driver import Body, Param, Row, UniqueViolation
 from mediaconvert.backends.sql.postgres_uri import PostgresAddress
 from mediaconvert.errors import InvalidRequest
@@ -137,13 +138,14 @@ class Session:
         body: Body[T],
         begin: str,
         queries: Mapping[str, str],
+        clock: CatalogClock,
         *,
         is_write: bool,
         stop_at: float,
     ) -> T:
         """Run a body to its end and commit, or roll back and raise what it raised. `stop_at` is
         by the loop's clock; then the connection is cut, and whatever waits for it fails."""
-        connection = _PostgresConnection(self.raw, queries, is_write=is_write)
+        connection = _PostgresConnection(self.raw, queries, clock, is_write=is_write)
         self.is_committing = False
         self.committing = None
         self.has_begun = False
@@ -230,13 +232,22 @@ class _PostgresConnection:
         self,
         raw: asyncpg.Connection,
         queries: Mapping[str, str],
+        clock: CatalogClock,
         *,
         is_write: bool,
     ) -> None:
         self._raw = raw
         self._queries = queries
+        self._clock = clock
         self._is_write = is_write
+        columns = _NOW_OF_A_WRITE if is_write else _NOW
+        # Other databases than the catalog's have no such row, and nobody asks for it.
+        offset = queries.get("clock_offset", "select null").rstrip(";")
+        self._clock_columns = f"{columns}, ({offset}) as steady_offset"
         self._now_us: int | None = None
+        self._offset_us = 0
+        # Between which times of the boot clock that was read.
+        self._sent_us = self._received_us = 0
         self.xid: str | None = None
         self.backend: int | None = None
 
@@ -255,9 +266,10 @@ class _PostgresConnection:
     async def fetch_first(self, query: str, *params: Param) -> Sequence[Row]:
         if self._now_us is not None or not self._is_write:
             return await self.fetch(query, *params)
-        rows = await self._fetch(_with_clock(self._queries[query]), params)
+        sent = boot_us()
+        rows = await self._fetch(_with_clock(self._queries[query], self._clock_columns), params)
         # The last row's lock is the last that was waited for.
-        self._note_clock(rows[-1])
+        self._note_clock(rows[-1], sent)
         return [row for row in rows if row["is_found"]]
 
     async def fetch_row(self, query: str, *params: Param) -> Row | None:
@@ -296,24 +308,31 @@ class _PostgresConnection:
 
     async def now_us(self) -> int:
         if self._now_us is None:
-            now = _NOW_OF_A_WRITE if self._is_write else _NOW
-            row = await self._raw.fetchrow(f"select {now}")
+            sent = boot_us()
+            row = await self._raw.fetchrow(f"select {self._clock_columns}")
             assert row is not None
-            self._note_clock(row)
+            self._note_clock(row, sent)
         assert self._now_us is not None
         return self._now_us
 
-    def _note_clock(self, row: Row) -> None:
+    async def steady_us(self) -> int:
+        steady = await self.now_us() - self._offset_us
+        self._clock.check(Reading(steady, self._offset_us, self._sent_us, self._received_us))
+        return steady
+
+    def _note_clock(self, row: Row, sent_us: int) -> None:
         self._now_us = int(row["now_us"])
+        self._offset_us = int(row["steady_offset"] or 0)
+        self._sent_us, self._received_us = sent_us, boot_us()
         if self._is_write:
             self.xid, self.backend = row["xid"], row["backend"]
 
 
 @functools.cache
-def _with_clock(query: str) -> str:
+def _with_clock(query: str, clock_columns: str) -> str:
     """The same rows, each with the clock beside it as it was when the row was locked; or the
     clock alone."""
-    return f"""select {_NOW_OF_A_WRITE}, found.* from (select 1) one
+    return f"""select {clock_columns}, found.* from (select 1) one
 left join (select true as is_found, q.* from ({query.rstrip().rstrip(";")}) q) found on true"""
 
 

@@ -11,9 +11,9 @@ import math
 from collections.abc import Sequence
 
 from mediaconvert.backends.sql import rows
-from mediaconvert.backends.sql.claiming import claim_jobs
+from mediaconvert.backends.sql.claiming import claim_jobs, claim_suspect
 from mediaconvert.backends.sql.driver import Connection, Driver, Isolation, Row
-from mediaconvert.backends.sql.endings import end_as_failed, give_up_or_requeue
+from mediaconvert.backends.sql.endings import Death, end_as_failed, give_up_or_requeue
 from mediaconvert.backends.sql.finishing import GroupFinisher
 from mediaconvert.backends.sql.transitions import note_transition
 from mediaconvert.model import (
@@ -27,6 +27,9 @@ from mediaconvert.model import (
     LeaseState,
     TriggeredBy,
 )
+
+_WORKER_PROCESS = "worker_process"
+"""Of an embedded catalog's `meta`: `running` from a start to the next clean stop."""
 
 # A transaction's worth: a dead node may have left hundreds.
 _RECOVERED_AT_ONCE = 100
@@ -49,16 +52,38 @@ class SqlQueue:
 
     async def next_due_seconds(self) -> float | None:
         async def body(conn: Connection) -> float | None:
-            due = (await conn.fetch_one("next_due"))["due"]
-            return None if due is None else max(0.0, (due - await conn.now_us()) / 1e6)
+            row = await conn.fetch_row("next_due")
+            return None if row is None else max(0.0, (row["due"] - await conn.steady_us()) / 1e6)
 
         return await self._driver.read(body)
+
+    async def suspect_due_seconds(self) -> float | None:
+        async def body(conn: Connection) -> float | None:
+            due = (await conn.fetch_one("next_suspect_due"))["due"]
+            return None if due is None else (due - await conn.steady_us()) / 1e6
+
+        return await self._driver.read(body)
+
+    async def claim_suspect(
+        self, worker_id: str, lease_seconds: float, overdue_seconds: float
+    ) -> ClaimedJob | None:
+        async def body(conn: Connection) -> ClaimedJob | None:
+            lease_us, overdue_us = _microseconds(lease_seconds), _microseconds(overdue_seconds)
+            return await claim_suspect(conn, worker_id, lease_us, overdue_us)
+
+        return await self._driver.write(body, isolation=Isolation.STATEMENT)
+
+    async def run_alone(self, lease: Lease) -> bool:
+        async def body(conn: Connection) -> bool:
+            return await conn.execute("job_run_alone", *_fence(lease)) > 0
+
+        return await self._driver.write(body, isolation=Isolation.STATEMENT)
 
     async def renew(
         self, worker_id: str, leases: Sequence[Lease], lease_seconds: float
     ) -> dict[JobId, LeaseState]:
         async def body(conn: Connection) -> dict[JobId, LeaseState]:
-            until = await conn.now_us() + _microseconds(lease_seconds)
+            until = await conn.steady_us() + _microseconds(lease_seconds)
             tokens = rows.dumps([lease.token for lease in leases])
             held = {row["id"] for row in await conn.fetch("renew", tokens, worker_id, until)}
             return {
@@ -121,25 +146,36 @@ class SqlQueue:
 
     async def any_expired(self) -> bool:
         async def body(conn: Connection) -> bool:
-            return await conn.fetch_row("job_expired", await conn.now_us()) is not None
+            return await conn.fetch_row("job_expired", await conn.steady_us()) is not None
 
         return await self._driver.read(body)
 
     async def recover(
-        self, *, all_running: bool, by: TriggeredBy, message: str, is_crash: bool = True
+        self,
+        *,
+        all_running: bool,
+        by: TriggeredBy,
+        message: str,
+        is_crash: bool = True,
+        retry_base_seconds: float = 5.0,
     ) -> tuple[JobId, ...]:
         """As the port says; answers those that are pending again. Several janitors may do it at
         once: each takes those that no other is just taking."""
+        death = Death(by, message, is_crash, retry_base_seconds)
 
         async def body(conn: Connection) -> tuple[int, list[JobId]]:
             found = (
                 await conn.fetch("jobs_running", _RECOVERED_AT_ONCE)
                 if all_running
-                else await conn.fetch("jobs_expired", await conn.now_us(), _RECOVERED_AT_ONCE)
+                else await conn.fetch("jobs_expired", await conn.steady_us(), _RECOVERED_AT_ONCE)
             )
+            is_unexplained = is_crash and await _is_unexplained(conn, found, all_running)
+            if is_unexplained:
+                await conn.execute("suspects_cleared")
+                await conn.execute("lone_suspects_cleared")
             back = []
             for row in found:
-                if await give_up_or_requeue(conn, row, by, message, is_crash=is_crash):
+                if await give_up_or_requeue(conn, row, death, is_innocent=is_unexplained):
                     back.append(row["id"])
             return len(found), back
 
@@ -149,6 +185,23 @@ class SqlQueue:
             recovered += back
             if count < _RECOVERED_AT_ONCE:
                 return tuple(recovered)
+
+    async def note_clean_stop(self) -> None:
+        async def body(conn: Connection) -> None:
+            await conn.execute("meta_set", _WORKER_PROCESS, "stopped")
+
+        await self._driver.write(body, isolation=Isolation.STATEMENT)
+
+
+async def _is_unexplained(conn: Connection, found: Sequence[Row], all_running: bool) -> bool:
+    """Whether a process has died that did not run a suspect alone. An embedded one notes its
+    life, so that its death shows where it ran no job either."""
+    is_seen = any(not row["runs_alone"] for row in found)
+    if not all_running:
+        return is_seen
+    mark = await conn.fetch_row("meta_get", _WORKER_PROCESS)
+    await conn.execute("meta_set", _WORKER_PROCESS, "running")
+    return is_seen or (not found and mark is not None and mark["value"] == "running")
 
 
 def _microseconds(seconds: float) -> int:
@@ -178,7 +231,7 @@ async def _retry(
     await conn.execute(
         "job_retry",
         *_fence(lease),
-        await conn.now_us() + _microseconds(after_seconds),
+        await conn.steady_us() + _microseconds(after_seconds),
         int(failure.kind is FailureKind.INFRA),
         int(failure.kind is FailureKind.CRASH),
     )

@@ -272,6 +272,7 @@ def job_facts(
         created_at_us=row[created_column],
         started_at_us=row["started_at"],
         finished_at_us=row["finished_at"],
+        clock_offset_us=row["clock_offset"],
     )
 
 

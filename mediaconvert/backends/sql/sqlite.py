@@ -17,6 +17,7 @@ from typing import TypeVar
 
 import trio
 
+from mediaconvert.backends.sql.clock import CatalogClock
 from mediaconvert.backends.sql.driver import Body, Isolation, nothing_changed
 from mediaconvert.backends.sql.migrations import Migration, pending
 from mediaconvert.backends.sql.sqlite_session import ReadOnlyFile, Session
@@ -44,8 +45,11 @@ class SqliteDriver:
     ) -> None:
         self._path = path
         self._deadline_seconds = deadline_seconds
-        self._writers = _Pool([Session(path, queries, is_writer=True)])
-        self._readers = _Pool([Session(path, queries, is_writer=False) for _ in range(readers)])
+        self.clock = CatalogClock()
+        self._writers = _Pool([Session(path, queries, self.clock, is_writer=True)])
+        self._readers = _Pool(
+            [Session(path, queries, self.clock, is_writer=False) for _ in range(readers)]
+        )
         # Threads of its own: the default ones may all be busy writing blobs.
         self._threads = trio.CapacityLimiter(1 + readers)
         self._is_closing = False
@@ -58,11 +62,11 @@ class SqliteDriver:
         """As Driver.write: there is one writer, so whatever it does is serializable. Waiting
         for it can be cancelled; from then on it is shielded, and ends at the deadline (twice
         it, with the wait) as Unavailable."""
-        return await self._transact(self._writers, body)
+        return await self.clock.guard(self, lambda: self._transact(self._writers, body))
 
     async def read(self, body: Body[T]) -> T:
         """As Driver.read: a snapshot that no write waits for, nor waits for a write."""
-        return await self._transact(self._readers, body)
+        return await self.clock.guard(self, lambda: self._transact(self._readers, body))
 
     async def settle(self) -> None:
         """As Driver.settle. Nothing to do: there is one writer, and whoever writes next (or

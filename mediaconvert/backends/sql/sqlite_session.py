@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from mediaconvert.backends.sql.clock import CatalogClock, Reading, boot_us
 from mediaconvert.backends.sql.driver import (
     Body,
     Connection,
@@ -25,8 +26,8 @@ from mediaconvert.errors import InvalidRequest, StorageFull, Unavailable
 
 T = TypeVar("T")
 
-_CLOCK = "clock"
-"""The one named query that the driver itself calls."""
+_CLOCK, _CLOCK_OFFSET = "clock", "clock_offset"
+"""The named queries that the driver itself calls."""
 
 # How often a running statement looks at the clock: some 10,000 of SQLite's steps take well
 # under a millisecond.
@@ -48,8 +49,11 @@ class ReadOnlyFile(Exception):
 
 
 class Session:
-    def __init__(self, path: Path, queries: Mapping[str, str], *, is_writer: bool) -> None:
+    def __init__(
+        self, path: Path, queries: Mapping[str, str], clock: CatalogClock, *, is_writer: bool
+    ) -> None:
         self._path = path
+        self._clock = clock
         self._queries = queries
         self._is_writer = is_writer
         self._raw: sqlite3.Connection | None = None
@@ -66,7 +70,7 @@ class Session:
             # that somebody else has written.
             raw.execute("begin immediate" if self._is_writer else "begin")
             try:
-                connection = _SqliteConnection(raw, self._queries, self._stop_at)
+                connection = _SqliteConnection(raw, self._queries, self._clock, self._stop_at)
                 result = _drive(body, connection)
                 # Whoever asked has been told by now that it failed.
                 connection.check_deadline()
@@ -167,11 +171,21 @@ class Session:
 class _SqliteConnection:
     """A driver.Connection whose calls are over when they return, so that they never suspend."""
 
-    def __init__(self, raw: sqlite3.Connection, queries: Mapping[str, str], stop_at: float) -> None:
+    def __init__(
+        self,
+        raw: sqlite3.Connection,
+        queries: Mapping[str, str],
+        clock: CatalogClock,
+        stop_at: float,
+    ) -> None:
         self._raw = raw
         self._queries = queries
+        self._clock = clock
         self._stop_at = stop_at
         self._now_us: int | None = None
+        self._steady_us: int | None = None
+        # Between which times of the boot clock that was.
+        self._sent_us = self._received_us = 0
 
     async def fetch(self, query: str, *params: Param) -> Sequence[sqlite3.Row]:
         return self._run(query, params).fetchall()
@@ -203,8 +217,19 @@ class _SqliteConnection:
 
     async def now_us(self) -> int:
         if self._now_us is None:
+            self._sent_us = boot_us()
             self._now_us = int(self._run(_CLOCK, ()).fetchall()[0][0])
+            self._received_us = boot_us()
         return self._now_us
+
+    async def steady_us(self) -> int:
+        if self._steady_us is None:
+            now = await self.now_us()
+            found = self._run(_CLOCK_OFFSET, ()).fetchall()
+            offset = int(found[0][0]) if found else 0
+            self._clock.check(Reading(now - offset, offset, self._sent_us, self._received_us))
+            self._steady_us = now - offset
+        return self._steady_us
 
     def _run(self, query: str, params: Sequence[Param]) -> sqlite3.Cursor:
         self.check_deadline()

@@ -55,10 +55,10 @@ TABLES = (
     Table("outbox_batch", gives_ids=False),
 )
 """Parents before what refers to them. Left out: failed logins, which are forgotten within a day,
-and `meta`, of which only the master key's fingerprint belongs to the rows: it says what the
-secrets among them were sealed with."""
+and `meta`, of which only this belongs to the rows: the master key's fingerprint, by which the
+secrets among them were sealed, and the clock that their deadlines are measured by."""
 
-_FINGERPRINT = "master_key_fingerprint"
+_MOVED_META = ("master_key_fingerprint", "clock_offset", "clock_seen")
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,18 +185,19 @@ class CatalogTransfer:
             tell(table.name, copied)
 
     async def _continue_ids(self) -> None:
-        async def asked(conn: Connection) -> tuple[dict[str, int], str | None]:
+        async def asked(conn: Connection) -> tuple[dict[str, int], dict[str, str | None]]:
             given = {row["name"]: int(row["seq"]) for row in await conn.fetch("ids_given")}
-            return given, await _meta(conn, _FINGERPRINT)
+            return given, {name: await _meta(conn, name) for name in _MOVED_META}
 
-        highest, fingerprint = await self._source.read(asked)
+        highest, values = await self._source.read(asked)
 
         async def body(conn: Connection) -> None:
             for table in TABLES:
                 if table.gives_ids and table.name in highest:
                     await conn.execute("ids_continue", table.name, highest[table.name])
-            if fingerprint is not None:
-                await conn.execute("meta_set", _FINGERPRINT, fingerprint)
+            for name, value in values.items():
+                if value is not None:
+                    await conn.execute("meta_set", name, value)
 
         await self._target.write(body)
 

@@ -53,7 +53,7 @@ class Change:
 
 async def note_changes(conn: Connection, changes: Sequence[Change]) -> None:
     """Write history and events of transitions, in two round trips."""
-    now = await conn.now_us()
+    now = await conn.steady_us()
     await conn.execute_many(
         "history_add",
         [
@@ -63,7 +63,7 @@ async def note_changes(conn: Connection, changes: Sequence[Change]) -> None:
                 change.facts.status.value,
                 change.message,
                 change.by.value,
-                now,
+                now + change.facts.clock_offset_us,
             )
             for change in changes
         ],
@@ -73,14 +73,16 @@ async def note_changes(conn: Connection, changes: Sequence[Change]) -> None:
         [
             (kind, rows.dumps(payload))
             for change in changes
-            for kind, payload in _payloads(change, now)
+            for kind, payload in _payloads(change, now + change.facts.clock_offset_us)
         ],
     )
 
 
-def _payloads(change: Change, now: int) -> list[tuple[str, events.Payload]]:
-    status = events.status_change(change.facts, change.from_status, change.by, change.message, now)
-    executed = events.executed_steps(change.facts, change.steps, now)
+def _payloads(change: Change, at_us: int) -> list[tuple[str, events.Payload]]:
+    status = events.status_change(
+        change.facts, change.from_status, change.by, change.message, at_us
+    )
+    executed = events.executed_steps(change.facts, change.steps, at_us)
     return [
         (events.STATUS_HISTORY, status),
         (events.JOB_METRICS, events.job_metrics(change.facts)),
@@ -119,6 +121,7 @@ async def require_version(conn: Connection, user_id: UserId, version_id: Version
 async def submit_job(conn: Connection, new: NewJob) -> JobId:
     """A pending job with its first history row and events. Raises PipelineNotFound."""
     version = await require_version(conn, new.user_id, new.version_id)
+    now, steady = await conn.now_us(), await conn.steady_us()
     row = await conn.fetch_one(
         "job_add",
         new.user_id,
@@ -132,7 +135,9 @@ async def submit_job(conn: Connection, new: NewJob) -> JobId:
         new.version_id,
         new.priority,
         new.rerun_of,
-        await conn.now_us(),
+        steady,
+        now,
+        now - steady,
     )
     job_id: JobId = row["id"]
     facts = rows.job_facts(row, version["name"])

@@ -56,8 +56,7 @@ class SqlUploads:
             if pipeline is not None:
                 await require_version(conn, ref.user_id, pipeline)
             now = await conn.now_us()
-            # 16 digits of time keep the order of ids that of creation until the year 2 million.
-            upload_id = f"{now:016x}{secrets.token_hex(16)}"
+            upload_id = upload_ids_of(await conn.steady_us()) + secrets.token_hex(16)
             await conn.execute(
                 "upload_add",
                 upload_id,
@@ -84,8 +83,8 @@ class SqlUploads:
     async def put_part(self, ref: BucketRef, key: str, upload_id: str, part: Part) -> None:
         async def body(conn: Connection) -> None:
             await _open_upload(conn, ref, key, upload_id, "upload_share")
-            now = await conn.now_us()
-            await conn.execute("garbage_of_part", upload_id, part.number, now)
+            now, steady = await conn.now_us(), await conn.steady_us()
+            await conn.execute("garbage_of_part", upload_id, part.number, steady)
             await conn.execute("part_delete", upload_id, part.number)
             await conn.execute(
                 "part_add",
@@ -139,7 +138,7 @@ class SqlUploads:
                 return await _completed_before(conn, row)
             new = assemble(rows.upload(row), await _parts(conn, upload_id, 0, _MAX_PARTS))
             committed = await commit_object(conn, bucket, new, conditions, row["version_id"])
-            now = await conn.now_us()
+            now = await conn.steady_us()
             await conn.execute(
                 "upload_complete", upload_id, now, committed.object.id, committed.job_id
             )
@@ -162,9 +161,15 @@ class SqlUploads:
         await self._driver.write(body, isolation=Isolation.STATEMENT)
 
 
+def upload_ids_of(steady_us: int) -> str:
+    """What ids of uploads that are begun at that time begin with. 16 digits keep the order of
+    ids that of creation until the year 2 million, also when the wall clock is set."""
+    return f"{max(0, steady_us):016x}"
+
+
 async def abort_upload(conn: Connection, upload_id: str) -> None:
     """Forget an open upload and its parts, whose blobs become garbage."""
-    await conn.execute("garbage_of_upload", upload_id, await conn.now_us())
+    await conn.execute("garbage_of_upload", upload_id, await conn.steady_us())
     await conn.execute("upload_abort", upload_id)
 
 
@@ -190,7 +195,7 @@ async def _open_upload(
 async def _completed_before(conn: Connection, upload: Row) -> Committed:
     """The first answer once more, for a client that did not hear it."""
     row = await conn.fetch_row("object_current", upload["bucket_id"], upload["key"])
-    is_recent = upload["completed_at"] > await conn.now_us() - REMEMBERED_US
+    is_recent = upload["completed_at"] > await conn.steady_us() - REMEMBERED_US
     if row is None or row["id"] != upload["object_id"] or not is_recent:
         raise UploadNotFound(upload["id"])
     return Committed(await load_object(conn, row, with_job=True), upload["job_id"])

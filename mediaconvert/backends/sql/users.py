@@ -60,7 +60,7 @@ class SqlUsers:
 
     async def note_login_failure(self, subject: str) -> None:
         async def body(conn: Connection) -> None:
-            now = await conn.now_us()
+            now = await conn.steady_us()
             await conn.execute("login_failures_forget_old", now - _FAILURES_KEPT_US)
             await conn.execute("login_failure_add", subject, now)
 
@@ -68,7 +68,7 @@ class SqlUsers:
 
     async def login_failures(self, subject: str, within_seconds: int) -> int:
         async def body(conn: Connection) -> int:
-            since = await conn.now_us() - within_seconds * 1_000_000
+            since = await conn.steady_us() - within_seconds * 1_000_000
             return int((await conn.fetch_one("login_failures_count", subject, since))["failures"])
 
         return await self._driver.read(body)

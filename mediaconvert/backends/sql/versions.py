@@ -175,7 +175,7 @@ async def purge_unread(conn: Connection, object_ids: Sequence[ObjectId]) -> int:
     unread = [row["id"] for row in await conn.fetch("objects_unread_of", ids)]
     if unread:
         gone = rows.dumps(unread)
-        await conn.execute("garbage_of_objects", gone, await conn.now_us())
+        await conn.execute("garbage_of_objects", gone, await conn.steady_us())
         await conn.execute("objects_delete", gone)
     return len(unread)
 

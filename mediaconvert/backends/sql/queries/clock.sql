@@ -1,5 +1,38 @@
--- Names that a driver itself calls.
+-- The wall clock, and the offset that makes it steady (see clock.py).
 
 -- name: clock
 -- Microseconds since 1970 UTC, once a transaction. PostgreSQL's driver has its own.
 select instant() as now_us;
+
+-- name: clock_offset
+-- The drivers read it together with the clock.
+select cast(value as bigint) as clock_offset from meta where name = 'clock_offset';
+
+-- name: clock_state
+-- Without locks: the offset, when the clock was last seen, and whether any job has not ended.
+select
+  coalesce(
+    (select cast(value as bigint) from meta where name = 'clock_offset'), 0
+  ) as clock_offset,
+  coalesce((select cast(value as bigint) from meta where name = 'clock_seen'), 0) as seen,
+  case
+    when exists (select 1 from jobs where status = 'pending') then 1
+    when exists (select 1 from jobs where status = 'processing') then 1
+    else 0
+  end as is_busy;
+
+-- name: clock_lock
+-- The offset, which nobody else changes before the transaction ends, and the newest steady time
+-- that the catalog holds: when its clock was last seen, or its newest job was made.
+select cast(m.value as bigint) as clock_offset,
+  coalesce(
+    (
+      select max(known.at) from (
+        select cast(s.value as bigint) as at from meta s where s.name = 'clock_seen'
+        union all
+        select j.created_at - j.clock_offset from jobs j where j.id = (select max(id) from jobs)
+      ) known
+    ), 0
+  ) as newest
+from meta m where m.name = 'clock_offset'
+for update of m;

@@ -3,8 +3,9 @@
 -- name: job_add
 insert into jobs (
   user_id, bucket_id, bucket_name, source_id, source_key, source_size, source_content_type,
-  pipeline_id, version_id, priority, rerun_of, available_at, created_at
-) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12)
+  pipeline_id, version_id, priority, rerun_of, available_at, created_at,
+  clock_offset
+) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 returning *;
 
 -- name: job_get
@@ -36,7 +37,7 @@ select count(*) as total from jobs where user_id = $1 and status = $2;
 
 -- name: job_cancel
 -- The lease is void from here on: every write under it asks for 'processing'.
-update jobs set status = 'canceled', eta_seconds = null, finished_at = $4,
+update jobs set status = 'canceled', eta_seconds = null, finished_at = $4 + clock_offset,
   worker_id = null, lease_token = null, lease_until = null
 where id = $2 and user_id = $1 and status = $3;
 
@@ -50,7 +51,7 @@ order by h.id;
 -- What the analytics say about a job, after a transition.
 select j.id, j.user_id, j.pipeline_id, v.name as pipeline_name, j.source_content_type,
   j.source_size, j.output_bytes, j.status, j.attempt, j.error, j.error_code, j.created_at,
-  j.started_at, j.finished_at
+  j.started_at, j.finished_at, j.clock_offset
 from jobs j join pipeline_versions v on v.id = j.version_id
 where j.id = $1;
 

@@ -7,7 +7,7 @@
 with recursive walk (priority, user_id) as (
   select * from (
     select j.priority, j.user_id from jobs j
-    where j.status = 'pending'
+    where j.status = 'pending' and j.is_suspect = 0
     order by j.priority, j.user_id limit 1
   ) first
   union all
@@ -15,12 +15,13 @@ with recursive walk (priority, user_id) as (
   from walk w join jobs n on n.id = coalesce(
     (
       select j.id from jobs j
-      where j.status = 'pending' and j.priority = w.priority and j.user_id > w.user_id
+      where j.status = 'pending' and j.is_suspect = 0
+        and j.priority = w.priority and j.user_id > w.user_id
       order by j.user_id limit 1
     ),
     (
       select j.id from jobs j
-      where j.status = 'pending' and j.priority > w.priority
+      where j.status = 'pending' and j.is_suspect = 0 and j.priority > w.priority
       order by j.priority, j.user_id limit 1
     )
   )
@@ -28,13 +29,14 @@ with recursive walk (priority, user_id) as (
 select w.priority, w.user_id,
   (
     select min(j.available_at) from jobs j
-    where j.status = 'pending' and j.priority = w.priority and j.user_id = w.user_id
+    where j.status = 'pending' and j.is_suspect = 0
+      and j.priority = w.priority and j.user_id = w.user_id
   ) as oldest,
   (
     select count(*) from (
       select 1 from jobs j
-      where j.status = 'pending' and j.priority = w.priority and j.user_id = w.user_id
-        and j.available_at <= instant()
+      where j.status = 'pending' and j.is_suspect = 0
+        and j.priority = w.priority and j.user_id = w.user_id and j.available_at <= steady()
       limit $1
     ) due
   ) as due,
@@ -42,19 +44,38 @@ select w.priority, w.user_id,
 from walk w;
 
 -- name: claim
--- Take a user's longest waiting due jobs, $7 at most, but for those that another worker is just
--- taking. Tokens are $5 and the job's id: one secret a claim, one token a job.
+-- Take a user's longest waiting due jobs, $7 at most, but for suspects, and for those that another
+-- worker is just taking. Tokens are $5 and the job's id: one secret a claim, one token a job.
 with picked as materialized (
   select j.id from jobs j
-  where j.status = 'pending' and j.priority = $1 and j.user_id = $2 and j.available_at <= $3
+  where j.status = 'pending' and j.is_suspect = 0
+    and j.priority = $1 and j.user_id = $2 and j.available_at <= $3
   order by j.available_at, j.id limit $7
   for update skip locked
 )
 update jobs set status = 'processing', attempt = attempt + 1, worker_id = $4,
-  lease_token = cast($5 as text) || '-' || cast(id as text), lease_until = $6, started_at = $3,
-  progress = 0, eta_seconds = null, steps = '[]', result = '{}'
+  lease_token = cast($5 as text) || '-' || cast(id as text), lease_until = $6,
+  started_at = $3 + clock_offset, progress = 0, eta_seconds = null, steps = '[]', result = '{}'
 where id in (select id from picked)
 returning id, available_at;
+
+-- name: claim_suspect
+-- The longest due suspect, if it has been due since $2; it does not run yet.
+with picked as materialized (
+  select j.id from jobs j
+  where j.status = 'pending' and j.is_suspect = 1 and j.available_at <= $2
+  order by j.available_at, j.id limit 1
+  for update skip locked
+)
+update jobs set status = 'processing', attempt = attempt + 1, worker_id = $3,
+  lease_token = cast($4 as text) || '-' || cast(id as text), lease_until = $5,
+  started_at = $1 + clock_offset, progress = 0, eta_seconds = null, steps = '[]', result = '{}'
+where id in (select id from picked)
+returning id;
+
+-- name: job_run_alone
+update jobs set runs_alone = 1
+where id = $1 and lease_token = $2 and status = 'processing' and is_suspect = 1;
 
 -- name: claimed
 -- Everything that a worker needs; the source's own columns and its segments as JSON, and nulls
@@ -69,14 +90,18 @@ select o.*,
   j.infra_failures, j.crashes, j.pipeline_id, v.name as pipeline_name,
   v.format as pipeline_format, v.content as pipeline_content, v.digest as pipeline_digest,
   j.source_content_type, j.source_size, j.output_bytes, j.status, j.error, j.error_code,
-  j.created_at as job_created_at, j.started_at, j.finished_at
+  j.clock_offset, j.created_at as job_created_at, j.started_at, j.finished_at
 from jobs j
 join pipeline_versions v on v.id = j.version_id
 left join objects o on o.id = j.source_id
 where j.id in ids_in($1);
 
 -- name: next_due
-select min(available_at) as due from jobs where status = 'pending';
+select available_at as due from jobs where status = 'pending' and is_suspect = 0
+order by available_at limit 1;
+
+-- name: next_suspect_due
+select min(available_at) as due from jobs where status = 'pending' and is_suspect = 1;
 
 -- name: renew
 -- All leases of a process, $1 as a JSON array of tokens, but for those whose rows somebody else
@@ -129,29 +154,30 @@ where id = $1 and lease_token = $2 and status = 'processing';
 -- name: job_complete
 -- Keeps the token: whoever finishes again after an uncertain commit is told that it was done.
 update jobs set status = 'completed', progress = 100, eta_seconds = null, steps = $3,
-  result = $4, output_bytes = $5, error = null, error_code = null, finished_at = $6,
-  worker_id = null, lease_until = null
+  result = $4, output_bytes = $5, error = null, error_code = null, finished_at = $6 + clock_offset,
+  runs_alone = 0, worker_id = null, lease_until = null
 where id = $1 and lease_token = $2 and status = 'processing'
 returning *;
 
 -- name: job_fail
 update jobs set status = 'failed', eta_seconds = null, steps = $3, result = $4, error = $5,
   error_code = $6, infra_failures = infra_failures + $7, crashes = crashes + $8,
-  finished_at = $9, worker_id = null, lease_token = null, lease_until = null
+  finished_at = $9 + clock_offset, runs_alone = 0,
+  worker_id = null, lease_token = null, lease_until = null
 where id = $1 and lease_token = $2 and status = 'processing'
 returning *;
 
 -- name: job_retry
 update jobs set status = 'pending', available_at = $3, infra_failures = infra_failures + $4,
   crashes = crashes + $5, progress = 0, eta_seconds = null, steps = '[]', started_at = null,
-  worker_id = null, lease_token = null, lease_until = null
+  runs_alone = 0, worker_id = null, lease_token = null, lease_until = null
 where id = $1 and lease_token = $2 and status = 'processing';
 
 -- name: job_release
 -- Gives the attempt back, and the place in the queue.
-update jobs set status = 'pending', available_at = created_at, attempt = attempt - 1,
+update jobs set status = 'pending', available_at = created_at - clock_offset, attempt = attempt - 1,
   progress = 0, eta_seconds = null, steps = '[]', started_at = null,
-  worker_id = null, lease_token = null, lease_until = null
+  runs_alone = 0, worker_id = null, lease_token = null, lease_until = null
 where id = $1 and lease_token = $2 and status = 'processing';
 
 -- name: job_expired
@@ -160,22 +186,42 @@ select id from jobs where status = 'processing' and lease_until <= $1 limit 1;
 
 -- name: jobs_expired
 -- Running jobs whose lease has run out, but for those that somebody else is just changing.
-select id, source_id, crashes from jobs
+select id, source_id, worker_deaths, lone_deaths, is_suspect, runs_alone from jobs
 where status = 'processing' and lease_until <= $1
 order by lease_until, id limit $2
 for update skip locked;
 
 -- name: jobs_running
-select id, source_id, crashes from jobs where status = 'processing' order by id limit $1;
+select id, source_id, worker_deaths, lone_deaths, is_suspect, runs_alone from jobs
+where status = 'processing' order by id limit $1;
 
 -- name: job_recover
-update jobs set status = 'pending', available_at = created_at, crashes = crashes + $2,
+-- Of one that is no suspect: it keeps its place in the queue.
+update jobs set status = 'pending', available_at = coalesce($2, created_at - clock_offset),
+  worker_deaths = $3, lone_deaths = $4, is_suspect = $5, runs_alone = 0,
   progress = 0, eta_seconds = null, steps = '[]', started_at = null,
   worker_id = null, lease_token = null, lease_until = null
 where id = $1 and status = 'processing';
 
 -- name: job_give_up
--- Its worker died too often.
-update jobs set status = 'failed', error = $2, error_code = 'poison', crashes = crashes + 1,
-  eta_seconds = null, finished_at = $3, worker_id = null, lease_token = null, lease_until = null
+-- It ended its worker process too often.
+update jobs set status = 'failed', error = $2, error_code = 'poison', worker_deaths = $4,
+  lone_deaths = $5, runs_alone = 0, eta_seconds = null, finished_at = $3 + clock_offset,
+  worker_id = null, lease_token = null, lease_until = null
 where id = $1 and status = 'processing';
+
+-- name: suspects_cleared
+-- Waiting suspects: a process died without them.
+update jobs set lone_deaths = 0 where id in (
+  select id from jobs
+  where status = 'pending' and is_suspect = 1 and lone_deaths > 0
+  order by id for update skip locked
+);
+
+-- name: lone_suspects_cleared
+-- Suspects that run in other processes than the one that died.
+update jobs set lone_deaths = 0 where id in (
+  select id from jobs
+  where status = 'processing' and is_suspect = 1 and lone_deaths > 0
+  order by id for update skip locked
+);

@@ -32,12 +32,14 @@ where id = $1 and state = 'open';
 delete from uploads where id = $1 and state = 'open';
 
 -- name: uploads_stale
-select id from uploads where state = 'open' and created_at <= $1 order by created_at limit $2
+-- Ids begin with the time of creation: those below $1 were begun before it.
+select id from uploads where state = 'open' and id < $1 order by id limit $2
 for update skip locked;
 
 -- name: uploads_forget
--- Completed ones are remembered for a repeated CompleteMultipartUpload.
-delete from uploads where state = 'completed' and created_at <= $1 and completed_at <= $1;
+-- Completed ones are remembered for a repeated CompleteMultipartUpload: those that were begun
+-- before the id $1 are looked at.
+delete from uploads where state = 'completed' and id < $1 and completed_at <= $2;
 
 -- name: part_add
 insert into upload_parts (

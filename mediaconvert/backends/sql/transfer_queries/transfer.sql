@@ -151,7 +151,8 @@ select
   id, user_id, bucket_id, bucket_name, source_id, source_key, source_size, source_content_type,
   pipeline_id, version_id, status, priority, progress, eta_seconds, steps, result, output_bytes,
   error, error_code, attempt, infra_failures, crashes, worker_id, lease_token, lease_until,
-  available_at, rerun_of, created_at, started_at, finished_at
+  available_at, rerun_of, created_at, started_at, finished_at, worker_deaths, lone_deaths,
+  is_suspect, runs_alone, clock_offset
 from jobs
 where id > $1
 order by id limit $2;
@@ -161,10 +162,11 @@ insert into jobs (
   id, user_id, bucket_id, bucket_name, source_id, source_key, source_size, source_content_type,
   pipeline_id, version_id, status, priority, progress, eta_seconds, steps, result, output_bytes,
   error, error_code, attempt, infra_failures, crashes, worker_id, lease_token, lease_until,
-  available_at, rerun_of, created_at, started_at, finished_at
+  available_at, rerun_of, created_at, started_at, finished_at, worker_deaths, lone_deaths,
+  is_suspect, runs_alone, clock_offset
 ) values (
   $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
-  $22, $23, $24, $25, $26, $27, $28, $29, $30
+  $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35
 ) on conflict do nothing;
 
 -- name: move_job_history

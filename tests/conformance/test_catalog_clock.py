@@ -1,0 +1,106 @@
+"""ports.catalog.Housekeeping.watch_clock: a clock that was set back while nobody looked.
+
+Steps under a running process are tried on real clocks, in tests/recovery and tests/cluster.
+"""
+
+from __future__ import annotations
+
+import trio
+
+from mediaconvert.model import JobStatus, TriggeredBy
+from tests.conformance.worlds import World, lease, outcome
+
+HOUR_US = 3_600_000_000
+SLACK_US = 60_000_000
+
+
+def _live_an_hour_ahead(world: World) -> None:
+    """All that is there was written by a clock that has since been set back by an hour."""
+    world.execute(
+        f"update jobs set created_at = created_at + {HOUR_US},"
+        f" available_at = available_at + {HOUR_US}"
+    )
+    world.execute(f"update job_history set created_at = created_at + {HOUR_US}")
+
+
+async def _offset_us(world: World) -> int:
+    return int((await world.catalog.housekeeping.find_meta("clock_offset")) or 0)
+
+
+async def test_a_clock_that_goes_as_expected_changes_nothing(world: World) -> None:
+    house = world.catalog.housekeeping
+    for _ in range(3):
+        assert await house.watch_clock() == 0.0
+    assert await _offset_us(world) == 0
+
+
+async def test_jobs_of_before_a_step_back_start_at_once_and_their_dates_stay_in_order(
+    world: World,
+) -> None:
+    ref = await world.owner()
+    job_id = await world.submit(ref, await world.pipeline(ref.user_id))
+    assert len(await world.told()) == 2
+    _live_an_hour_ahead(world)
+    # Nothing but the newest job shows it: the clock was seen last before that was made.
+    assert await world.catalog.queue.claim("worker", 1, 15.0) == ()
+    step = await world.catalog.housekeeping.watch_clock()
+    assert -3601 < step < -3599
+    assert await world.catalog.housekeeping.watch_clock() == 0.0
+    job = await world.claim()
+    assert job.id == job_id
+    assert 0 <= job.started_at_us - job.created_at_us < SLACK_US
+    assert await world.catalog.queue.finish(lease(job), outcome())
+    ended = await world.catalog.jobs.get(ref.user_id, job_id)
+    assert ended.status is JobStatus.COMPLETED
+    assert ended.started_at_us is not None and ended.finished_at_us is not None
+    assert 0 <= ended.finished_at_us - ended.started_at_us < SLACK_US
+    history = await world.catalog.jobs.history(ref.user_id, job_id)
+    times = [row.created_at_us for row in history]
+    assert times == sorted(times) and times[-1] - times[0] < SLACK_US
+    told = [e.payload["created_at"] for e in await world.told() if "to_status" in e.payload]
+    assert told == times[1:]
+
+
+async def test_new_jobs_have_the_walls_date_and_are_due_at_once(world: World) -> None:
+    ref = await world.owner()
+    pipeline = await world.pipeline(ref.user_id)
+    old = await world.submit(ref, pipeline, "old.mp4")
+    _live_an_hour_ahead(world)
+    await world.catalog.housekeeping.watch_clock()
+    new = await world.submit(ref, pipeline, "new.mp4")
+    dates = [(await world.catalog.jobs.get(ref.user_id, each)).created_at_us for each in (old, new)]
+    assert HOUR_US - SLACK_US < dates[0] - dates[1] < HOUR_US
+    # By steady time the old one has waited for longer.
+    claimed = await world.catalog.queue.claim("worker", 2, 15.0)
+    assert [job.id for job in claimed] == [old, new]
+    assert all(0 <= job.started_at_us - job.created_at_us < SLACK_US for job in claimed)
+    assert await world.catalog.queue.recover(
+        all_running=True, by=TriggeredBy.SYSTEM, message="Restart."
+    ) == (old, new)
+    again = await world.catalog.queue.claim("worker", 2, 15.0)
+    assert [job.id for job in again] == [old, new]
+
+
+async def test_the_clock_as_it_was_last_seen_is_enough(world: World) -> None:
+    house = world.catalog.housekeeping
+    await house.set_meta("clock_seen", str(4_000_000_000_000_000))
+    assert await house.watch_clock() < 0
+    seen = int((await house.find_meta("clock_seen")) or 0)
+    assert abs(seen - 4_000_000_000_000_000) < SLACK_US
+    # Ages go on from there: nothing is taken for younger or older than it is.
+    await house.condemn([], 0)
+    assert await house.take_turn("orphans", 3600)
+    assert not await house.take_turn("orphans", 3600)
+
+
+async def test_of_processes_that_see_a_step_at_once_one_writes_it_down(world: World) -> None:
+    steps: list[float] = []
+    await world.catalog.housekeeping.set_meta("clock_seen", str(4_000_000_000_000_000))
+
+    async def watch() -> None:
+        steps.append(await world.catalog.housekeeping.watch_clock())
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(5):
+            nursery.start_soon(watch)
+    assert len([step for step in steps if step]) == 1
