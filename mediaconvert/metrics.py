@@ -75,6 +75,14 @@ class Metrics:
             "Analytics events that this process dropped because too many waited.",
             registry=registry,
         )
+        self._damaged = Counter(
+            "mediaconvert_catalog_damage",
+            "Damage that this process found in the catalog: records, and its file.",
+            ["kind"],
+            registry=registry,
+        )
+        for kind in ("record", "file"):
+            self._damaged.labels(kind)
         self._slots = Gauge("mediaconvert_slots", "Worker slots.", registry=registry)
         self._busy = Gauge("mediaconvert_slots_busy", "Worker slots with a job.", registry=registry)
         self._init_catalog_gauges(registry)
@@ -108,6 +116,10 @@ class Metrics:
 
     def events_dropped(self, count: int) -> None:
         self._dropped.inc(count)
+
+    def catalog_damaged(self, kind: str) -> None:
+        """`kind` is `record` or `file`. Called in any thread."""
+        self._damaged.labels(kind).inc()
 
     def watch_pool(self, pool: SlotHolder) -> None:
         """Tell the pool's slots, as they are at each scrape. Once a process."""

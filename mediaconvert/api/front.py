@@ -136,6 +136,7 @@ async def open_front(
         settings=settings,
     )
     front = Front(settings, backends.catalog, Readiness(checks), Metrics())
+    backends.catalog.housekeeping.damage.observe(front.metrics.catalog_damaged)
     async with trio.open_nursery() as nursery:
         if settings.server.role != "worker":
             jobs = JobService(backends.catalog, backends.notices)

@@ -86,6 +86,7 @@ class Janitor:
             nursery.start_soon(self._repeat_garbage)
             nursery.start_soon(self._repeat_stalled)
             nursery.start_soon(self._repeat_leftovers)
+            nursery.start_soon(self._attempt, "check", self._house.check_file)
             nursery.start_soon(self._repeat, "detached", DETACHED_SECONDS, self.sweep_detached)
             nursery.start_soon(self._repeat, "uploads", UPLOADS_SECONDS, self.sweep_uploads)
             nursery.start_soon(self._repeat, "orphans", self._orphan_seconds, self.sweep_orphans)

@@ -48,6 +48,8 @@ STATUS: dict[type[Refusal], int] = {
     errors.SourceGone: 409,
     errors.Unavailable: 503,
     errors.StorageFull: 507,
+    errors.DamagedRecord: 500,
+    errors.CatalogDamaged: 503,
     errors.SlowClient: 408,
 }
 

@@ -131,6 +131,7 @@ def service_checks(
     polls = bool(settings.database.url) and not settings.redis.url
     checks = [
         Check("database", _plain(catalog.housekeeping.check)),
+        Check("catalog records", _Records(catalog).probe),
         Check("storage", _plain(blobs.check)),
         Check("queue", _Queue(catalog, notices, polls=polls).probe),
         # A store that is away costs the reports alone; the outbox keeps their events.
@@ -148,6 +149,27 @@ def _plain(check: Callable[[], Awaitable[str]]) -> Callable[[], Awaitable[Findin
         return Finding(version=await check())
 
     return probe
+
+
+@dataclass(frozen=True, slots=True)
+class _Records:
+    """What this process has found damaged in the catalog since its start."""
+
+    catalog: Catalog
+
+    async def probe(self) -> Finding:
+        await trio.lowlevel.checkpoint()
+        damage = self.catalog.housekeeping.damage.report()
+        if damage.file:
+            return Finding("unavailable", detail=damage.file)
+        if not damage.records:
+            return Finding()
+        more = ", …" if damage.records > len(damage.shown) else ""
+        return Finding(
+            "degraded",
+            detail=f"{damage.records} cannot be read and are left out ({', '.join(damage.shown)}"
+            f"{more}); restore the catalog from a backup",
+        )
 
 
 @dataclass(frozen=True, slots=True)

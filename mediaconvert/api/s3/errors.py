@@ -130,6 +130,8 @@ REFUSALS: Mapping[type[errors.Refusal], str] = {
     errors.JobAlreadyEnded: "OperationAborted",
     errors.SourceGone: "OperationAborted",
     errors.Unavailable: "ServiceUnavailable",
+    errors.DamagedRecord: "InternalError",
+    errors.CatalogDamaged: "ServiceUnavailable",
     # No code of S3's says it. 507 is not one that clients retry, and retrying cannot help.
     errors.StorageFull: "InsufficientStorage",
     errors.SlowClient: "RequestTimeout",

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import trio
 import trio_asyncio
 
+from mediaconvert.backends.sql.damage import DamageLog
 from mediaconvert.backends.sql.driver import Body, Connection, UniqueViolation, nothing_changed
 from mediaconvert.backends.sql.migrations import Migration
 from mediaconvert.backends.sql.postgres_errors import (
@@ -114,6 +115,7 @@ class PostgresPool:
     ) -> None:
         self.size = size
         self.version = "PostgreSQL"
+        self.damage = DamageLog()
         self._loop = loop
         self._address = address
         self._deadline_seconds = deadline_seconds
@@ -187,6 +189,7 @@ class PostgresPool:
                     keeping,
                     begin.value,
                     queries,
+                    self.damage,
                     is_write=is_write,
                     stop_at=attempts.stop_at,
                 )

@@ -25,6 +25,8 @@ from mediaconvert.model import (
     VersionId,
 )
 
+_NONE = Conditions()
+
 
 async def commit_object(
     conn: Connection,
@@ -96,8 +98,9 @@ def check_current(conditions: Conditions, current: Row | None) -> None:
     """`check_write` against a key's current row, or none. Raises PreconditionFailed."""
     if current is None:
         check_write(conditions, None)
-    else:
-        check_write(conditions, current["etag"], current["created_at"] // 1_000_000)
+    elif conditions != _NONE:
+        # Without conditions nothing is read of it, so that a damaged one can be replaced.
+        check_write(conditions, *rows.version_facts(current))
 
 
 async def replace_object(

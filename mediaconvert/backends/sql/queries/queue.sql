@@ -174,6 +174,13 @@ update jobs set status = 'pending', available_at = created_at, crashes = crashes
   worker_id = null, lease_token = null, lease_until = null
 where id = $1 and status = 'processing';
 
+-- name: job_quarantine
+-- Ends a job whose record cannot be read. Looks at nothing but its id and its status.
+update jobs set status = 'failed', error = $2, error_code = 'record_damaged', steps = '[]',
+  result = '{}', eta_seconds = null, finished_at = $3, worker_id = null, lease_token = null,
+  lease_until = null
+where id = $1 and status in ('pending', 'processing');
+
 -- name: job_give_up
 -- Its worker died too often.
 update jobs set status = 'failed', error = $2, error_code = 'poison', crashes = crashes + 1,
