@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from mediaconvert.errors import PreconditionFailed
+from mediaconvert.errors import CatalogDamaged, DamagedRecord, PreconditionFailed
 from mediaconvert.model import (
     BlobId,
     Bucket,
@@ -404,6 +404,9 @@ class DamageReport:
 
 class Damage(Protocol):
     def report(self) -> DamageReport: ...
+
+    def note(self, error: DamagedRecord | CatalogDamaged) -> None:
+        """Log and count it, unless that was done before in this process."""
 
     def observe(self, tell: Callable[[str], None]) -> None:
         """Call `tell` with `record` or `file` for each damage found, earlier ones included. It

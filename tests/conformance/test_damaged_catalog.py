@@ -148,7 +148,7 @@ async def test_a_page_that_breaks_while_the_service_runs_is_said_and_counted(
             await catalog.objects.get(filled.ref, "folder/object-05.mp4")
         report = catalog.housekeeping.damage.report()
         assert f"the database {path} is damaged" in report.file
-        assert "sqlite3 catalog.db .recover" in report.file
+        assert "restore catalog.db from a backup" in report.file
         assert told == ["file"]
         # What is in other pages is served.
         assert (await catalog.buckets.get(filled.ref)).name == filled.ref.name

@@ -13,6 +13,7 @@ from typing import Any
 
 from mediaconvert.backends.sql.driver import Param, Row
 from mediaconvert.backends.sql.values import (
+    LAST_MOMENT_US,
     Unreadable,
     choice,
     damaged,
@@ -232,9 +233,14 @@ def version_facts(row: Row) -> tuple[str, int]:
     return header(row, "etag"), moment(row, "created_at") // 1_000_000
 
 
-@record("objects")
 def listed_key(row: Row, *, after: str = "") -> str:
     """The key of a row of a listing. A damaged index may have it in a wrong place."""
+    key = row["key"]
+    return key if type(key) is str and key.isascii() and key > after else _listed_key(row, after)
+
+
+@record("objects")
+def _listed_key(row: Row, after: str) -> str:
     key = text(row, "key")
     if after and key <= after:
         raise Unreadable("key is not in the order of the index")
@@ -246,8 +252,34 @@ def upload_id(row: Row) -> str:
     return text(row, "id")
 
 
-@record("objects")
 def listed_object(row: Row) -> ListedObject:
+    """A page has up to 1,000: what is plainly sound (ASCII, as nearly all are) is seen at one
+    look, which saves a third of a listing; the rest is read column by column."""
+    listed = ListedObject(
+        key=row["key"],
+        size=row["size"],
+        etag=row["etag"],
+        storage_class=row["storage_class"],
+        created_at_us=row["created_at"],
+        checksum_algorithm=row["checksum_algorithm"],
+        checksum_type=row["checksum_type"],
+    )
+    if (
+        type(listed.key) is type(listed.etag) is type(listed.storage_class) is str
+        and type(listed.size) is type(listed.created_at_us) is int
+        and listed.size >= 0
+        and 0 <= listed.created_at_us <= LAST_MOMENT_US
+        and listed.key.isascii()
+        and (sent := listed.etag + listed.storage_class).isascii()
+        and sent.isprintable()
+        and listed.checksum_algorithm is listed.checksum_type is None
+    ):
+        return listed
+    return _listed_object(row)
+
+
+@record("objects")
+def _listed_object(row: Row) -> ListedObject:
     return ListedObject(
         key=text(row, "key"),
         size=whole(row, "size"),

@@ -19,8 +19,8 @@ from urllib.parse import quote
 from mediaconvert.errors import CatalogDamaged, DamagedRecord
 
 START_SECONDS = 2.0
-"""What the check may add to a start. Measured here: 300 MB/s from the page cache, so a catalog of
-a million objects (some 500 MB) is checked at the start; a larger one in the background."""
+"""What the check may add to a start. Measured (SQLite 3.40): 88 MB with 300,000 objects take 0.17 s
+from the page cache. A larger or colder file is checked in the background."""
 MAX_PROBLEMS = 100
 _STEPS_BETWEEN_LOOKS = 1000
 
@@ -51,13 +51,15 @@ def is_damage(error: sqlite3.Error) -> bool:
 
 def file_damaged(path: Path, why: str) -> CatalogDamaged:
     """The operator's sentence: what is damaged, and how to restore it."""
-    remedy = f"restore {path.name} from a backup, or rescue what is readable of it into a new file"
+    remedy = (
+        f"restore {path.name} from a backup, or rescue what is readable of it with `.recover` of "
+        "the program sqlite3"
+    )
     if path.name == "analytics.db":
         remedy = "restore it from a backup, or move it away to begin with empty reports"
     words = " ".join(ascii(why)[1:-1].replace("\\n", " ").split())  # SQLite quotes damaged names
     return CatalogDamaged(
-        f"the database {path} is damaged ({words}); stop the service and {remedy} "
-        f"(`sqlite3 {path.name} .recover | sqlite3 new.db`)"
+        f"the database {path} is damaged ({words}); stop the service and {remedy}"
     )
 
 

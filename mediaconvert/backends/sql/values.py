@@ -23,7 +23,7 @@ E = TypeVar("E", bound=StrEnum)
 P = ParamSpec("P")
 
 # 9999-12-31T23:59:59.999999Z, the last moment that Python's and S3's dates can hold.
-_LAST_MOMENT_US = 253_402_300_799_999_999
+LAST_MOMENT_US = 253_402_300_799_999_999
 
 
 class Unreadable(Exception):
@@ -105,7 +105,7 @@ def flag(row: Row, column: str) -> bool:
 def moment(row: Row, column: str) -> int:
     """Microseconds since 1970, before the year 10000."""
     value = row[column]
-    if type(value) is not int or not 0 <= value <= _LAST_MOMENT_US:
+    if type(value) is not int or not 0 <= value <= LAST_MOMENT_US:
         raise Unreadable(f"{column} is not a time between 1970 and 9999")
     return value
 
