@@ -430,6 +430,41 @@ class StorageFull(Unavailable):
         super().__init__("the server's disk is full; nothing was stored", 60)
 
 
+class DamagedRecord(Unavailable):
+    """One record of the catalog cannot be read. Its request fails; others do not. Code that
+    waits for an unavailable catalog handles it as one."""
+
+    code = "record_damaged"
+
+    def __init__(self, table: str, record_id: str, why: str) -> None:
+        """`why` names columns, never values: it is logged."""
+        super().__init__(
+            "the record of what you asked for is damaged in the service's catalog; its operator "
+            "finds it in the log and can restore it from a backup",
+            60,
+            is_lasting=True,
+            reason=f"the record {record_id} of {table} is damaged: {why}",
+        )
+        self.table = table
+        self.record_id = record_id
+        self.why = why
+
+
+class CatalogDamaged(Unavailable):
+    """The catalog's file itself is damaged."""
+
+    code = "catalog_damaged"
+
+    def __init__(self, reason: str) -> None:
+        """`reason` is the operator's sentence: the file, and how to restore it."""
+        super().__init__(
+            "the service's catalog is damaged; its operator has to restore it from a backup",
+            60,
+            is_lasting=True,
+            reason=reason,
+        )
+
+
 class SlowClient(Refusal):
     """The client sent or read slower than the minimum rate, or stopped."""
 

@@ -63,6 +63,14 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 }
 """The keys of each kind's payload, in the order in which the stores' statements take them."""
 
+_TEXTS = frozenset(
+    (
+        *("pipeline_name", "content_type", "status", "error", "error_code", "from_status"),
+        *("to_status", "triggered_by", "message", "step_id", "operation"),
+    )
+)
+_OPTIONAL = frozenset(("error", "error_code", "from_status", "processing_ms", "finished_at"))
+
 # A step that never ran was not executed; one that still says "processing" is what failed.
 _NOT_RUN = frozenset(("pending", "skipped"))
 _NOT_DONE = frozenset(("failed", "canceled", "processing", "running"))
@@ -163,6 +171,22 @@ def executed_steps(
         for index, step in enumerate(steps)
         if step.get("status") not in _NOT_RUN
     )
+
+
+def problem_of(kind: str, payload: Payload) -> str:
+    """Why no store could take an event that was read back; the empty text where it could. Of
+    kinds that this version does not know nothing is asked."""
+    for column in COLUMNS.get(kind, ()):
+        value = payload.get(column)
+        if value is None:
+            is_right = column in _OPTIONAL
+        elif column in _TEXTS:
+            is_right = isinstance(value, str)
+        else:
+            is_right = isinstance(value, int) and abs(value) < 1 << 63
+        if not is_right:
+            return f"{column} is missing or of a wrong type"
+    return ""
 
 
 def _text(value: object) -> str | None:

@@ -36,17 +36,27 @@ def make_held_folder(root: Path) -> int:
         os.close(lock)
 
 
-def sweep_folders(parent: Path) -> int:
-    """Remove the folders below `parent` whose owner is dead; answers how many."""
+def tools_folder(data_dir: Path) -> Path:
+    """Where the tools of all processes that share the data directory have their folders."""
+    return data_dir / "tools"
+
+
+def sweep_folders(parent: Path, prefix: str = "") -> int:
+    """Remove the folders below `parent` whose name begins with `prefix` and whose owner is
+    dead; answers how many. Other users' folders are left alone."""
     swept = 0
     if not parent.is_dir():
         return 0
     for folder in parent.iterdir():
+        if not folder.name.startswith(prefix):
+            continue
         try:
             lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError:
             continue
         try:
+            if os.fstat(lock).st_uid != os.geteuid():
+                continue
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             remove_tree(folder)
             swept += 1

@@ -15,6 +15,7 @@ import ipaddress
 import logging
 import os
 import secrets
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -87,6 +88,19 @@ def find_secret(source: SecretSource, secrets_dir: Path, credentials_dir: Path |
             f"writable or give the key by the setting {source.setting}"
         ) from error
     return Secret(_read(path), f"the file {path}", is_own=True)
+
+
+def sweep_unfinished_keys(secrets_dir: Path, *, older_than_seconds: float) -> int:
+    """Remove what processes that were killed while they wrote a key left beside it; returns
+    how many files. Younger ones may belong to a process that is writing. Raises OSError."""
+    moment = time.time() - older_than_seconds
+    swept = 0
+    for path in secrets_dir.glob(".*.*"):  # as `_write_new` names them
+        with contextlib.suppress(FileNotFoundError):
+            if path.lstat().st_mtime <= moment:
+                path.unlink()
+                swept += 1
+    return swept
 
 
 def look_for_secret(

@@ -85,6 +85,14 @@ class Metrics:
             "Bytes of stored blobs that this process has read to verify them.",
             registry=registry,
         )
+        self._damaged = Counter(
+            "mediaconvert_catalog_damage",
+            "Damage that this process found in the catalog: records, and its file.",
+            ["kind"],
+            registry=registry,
+        )
+        for kind in ("record", "file"):
+            self._damaged.labels(kind)
         self._slots = Gauge("mediaconvert_slots", "Worker slots.", registry=registry)
         self._busy = Gauge("mediaconvert_slots_busy", "Worker slots with a job.", registry=registry)
         self._init_catalog_gauges(registry)
@@ -98,7 +106,7 @@ class Metrics:
         self._processing = gauge("jobs_processing", "Jobs that run, on any process.")
         self._oldest = gauge("oldest_pending_seconds", "Age of the oldest job that waits.")
         self._outbox = gauge("outbox_events", "Analytics events not yet stored.")
-        self._damaged = gauge("damaged_blobs", "Stored blobs known to be damaged or missing.")
+        self._damaged_blobs = gauge("damaged_blobs", "Stored blobs known to be damaged or missing.")
         self._garbage = gauge("garbage_blobs", "Blobs that wait to be deleted.")
 
     def request(self, door: str, method: str, status: int, seconds: float) -> None:
@@ -126,6 +134,10 @@ class Metrics:
     def bytes_scrubbed(self, size: int) -> None:
         self._scrubbed.inc(size)
 
+    def catalog_damaged(self, kind: str) -> None:
+        """`kind` is `record` or `file`. Called in any thread."""
+        self._damaged.labels(kind).inc()
+
     def watch_pool(self, pool: SlotHolder) -> None:
         """Tell the pool's slots, as they are at each scrape. Once a process."""
         self._slots.set_function(lambda: pool.slots)
@@ -138,6 +150,6 @@ class Metrics:
         self._processing.set(math.nan if gauges is None else gauges.jobs_processing)
         self._oldest.set(math.nan if gauges is None else gauges.oldest_pending_seconds)
         self._outbox.set(math.nan if gauges is None else gauges.outbox_events)
-        self._damaged.set(math.nan if gauges is None else gauges.damaged_blobs)
+        self._damaged_blobs.set(math.nan if gauges is None else gauges.damaged_blobs)
         self._garbage.set(math.nan if gauges is None else gauges.garbage_blobs)
         return generate_latest(self.registry)

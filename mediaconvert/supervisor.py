@@ -7,6 +7,7 @@ services, and only the services are touched by a signal. A bug in a service ends
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -24,6 +25,8 @@ from mediaconvert.analytics.flusher import Flusher
 from mediaconvert.api.front import Front, open_front
 from mediaconvert.backends import open_backends
 from mediaconvert.errors import ConfigError, StartupError
+from mediaconvert.held_folders import tools_folder
+from mediaconvert.keys import sweep_unfinished_keys
 from mediaconvert.metrics import Metrics
 from mediaconvert.ports.backends import Backends
 from mediaconvert.settings import Settings
@@ -77,6 +80,7 @@ async def supervise(
     keys = load_keys(settings)
     async with AsyncExitStack() as stack:
         backends = await stack.enter_async_context(open_backends(settings))
+        _sweep_secrets(settings.server.data_dir, is_alone=backends.is_embedded)
         await verify_keys(backends.catalog, keys, is_embedded=backends.is_embedded)
         metrics = Metrics()
         blobs = VerifiedBlobs(backends.blobs, backends.catalog, metrics.damage_found)
@@ -86,7 +90,7 @@ async def supervise(
         tools: Toolbox | None = None
         if settings.server.role != "api":
             slots = settings.workers.slots or os.cpu_count() or 1
-            scratch = settings.server.data_dir / "tools"
+            scratch = tools_folder(settings.server.data_dir)
             tools = await stack.enter_async_context(
                 open_toolbox(settings.tools, slots=slots, scratch=scratch)
             )
@@ -119,6 +123,12 @@ def make_data_dir(folder: Path) -> None:
             f"the data directory {folder} cannot be made: {error.strerror}; "
             "set server.data_dir to a folder that the service may write to"
         ) from error
+
+
+def _sweep_secrets(data_dir: Path, *, is_alone: bool) -> None:
+    """Writing a key takes milliseconds; only another node that starts just now may be at it."""
+    with contextlib.suppress(OSError):
+        sweep_unfinished_keys(data_dir / "secrets", older_than_seconds=0.0 if is_alone else 60.0)
 
 
 class _Tree:

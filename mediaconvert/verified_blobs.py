@@ -85,6 +85,9 @@ class VerifiedBlobs:
     def older_than(self, seconds: float) -> AsyncIterator[list[BlobId]]:
         return self._blobs.older_than(seconds)
 
+    async def sweep_unfinished(self, *, is_alone: bool) -> int:
+        return await self._blobs.sweep_unfinished(is_alone=is_alone)
+
     async def check(self) -> str:
         return await self._blobs.check()
 

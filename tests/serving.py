@@ -136,6 +136,7 @@ class Served:
             str((Path(at) / name).relative_to(root))
             for at, _, names in os.walk(root)
             for name in names
+            if not name.endswith(".lock")
         }
 
     def connect(self) -> socket.socket:

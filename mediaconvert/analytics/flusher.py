@@ -14,8 +14,9 @@ from collections.abc import Callable
 
 import trio
 
+from mediaconvert import events
 from mediaconvert.errors import Unavailable
-from mediaconvert.model import EventBatch
+from mediaconvert.model import EventBatch, OutboxEvent
 from mediaconvert.ports.analytics import AnalyticsStore
 from mediaconvert.ports.catalog import Outbox
 from mediaconvert.settings import AnalyticsSettings
@@ -63,6 +64,7 @@ class Flusher:
         # Not before it has answered once: so it is asked at start, also when nothing waits.
         self._is_store_known_good = False
         self._count_dropped: Callable[[int], None] = _ignore
+        self._dropped_ids: set[int] = set()
 
     def observe(self, dropped: Callable[[int], None]) -> None:
         """Be told how many events were dropped, each time that some were."""
@@ -93,12 +95,27 @@ class Flusher:
             batch = await self._outbox.open_batch(self._holder, BATCH, self._lease_seconds)
             if batch is None:
                 return sent
-            await self._send(batch, deadline)
+            await self._send(self._intact(batch), deadline)
             await self._outbox.acknowledge(batch.token)
+            self._dropped_ids.clear()
             sent += len(batch.events)
             if len(batch.events) < BATCH:
                 return sent
             await self._trim()
+
+    def _intact(self, batch: EventBatch) -> EventBatch:
+        """The batch without events that no store could take: they must not hold up the rest."""
+        kept: list[OutboxEvent] = []
+        for event in batch.events:
+            problem = events.problem_of(event.kind, event.payload)
+            if not problem:
+                kept.append(event)
+            elif event.id not in self._dropped_ids:
+                self._dropped_ids.add(event.id)
+                self._count_dropped(1)
+                fields = {"event": event.id, "why": problem}
+                log.error("dropped a damaged analytics event", extra={"fields": fields})
+        return EventBatch(batch.token, tuple(kept))
 
     async def _send(self, batch: EventBatch, deadline: float) -> None:
         with trio.CancelScope(deadline=deadline):

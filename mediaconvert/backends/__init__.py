@@ -7,6 +7,7 @@ that it has one process and no other can take its jobs for dead.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -42,6 +43,8 @@ from mediaconvert.ports.catalog import Catalog
 from mediaconvert.ports.notices import Notices
 from mediaconvert.settings import Settings
 
+log = logging.getLogger("mediaconvert.backends")
+
 
 @dataclass(frozen=True, slots=True)
 class _Database:
@@ -72,6 +75,7 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
         blobs = await _open_blobs(stack, settings)
         verify = verify_embedded_store if database.is_embedded else verify_blob_store
         await verify(database.catalog.housekeeping, blobs)
+        await _sweep_unfinished(blobs, is_alone=database.is_embedded)
         notices = await _open_notices(stack, settings, database)
         await trio.lowlevel.checkpoint()
         yield Backends(
@@ -173,6 +177,19 @@ async def _open_blobs(stack: AsyncExitStack, settings: Settings) -> BlobStore:
         )
     except Unavailable as error:
         raise StartupError(f"the blob folder {folder} cannot be used: {error}") from error
+
+
+async def _sweep_unfinished(blobs: BlobStore, *, is_alone: bool) -> None:
+    """Remove what killed processes left of uploads. A store that is unavailable does not
+    prevent the start: the janitor tries again."""
+    try:
+        swept = await blobs.sweep_unfinished(is_alone=is_alone)
+    except Unavailable as error:
+        log.warning("could not remove unfinished uploads: %s", error.reason)
+        return
+    if swept:
+        fields = {"uploads": swept}
+        log.info("removed the unfinished uploads of a killed process", extra={"fields": fields})
 
 
 async def _open_notices(stack: AsyncExitStack, settings: Settings, database: _Database) -> Notices:

@@ -1,12 +1,15 @@
 """The servers that the settings name, asked without changing anything: for `doctor`.
 
 Connects to each as the service would, says its version or the sentence that a start would give,
-and leaves. No table, bucket, key or file is made. Of what lives in this machine's own files only
-the blobs are looked at: whether they are another installation's.
+and leaves. No table, bucket, key or file is made. Of what lives in this machine's own files the
+SQLite databases are checked for damage, and the blobs: whether they are another installation's.
 """
 
 from __future__ import annotations
 
+import math
+import os
+import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -16,6 +19,7 @@ from pathlib import Path
 import trio
 
 from mediaconvert.backends.blob_identity import EmptyCatalog, Known, Look, check_blob_store
+from mediaconvert.backends.sql.sqlite_check import quick_check
 from mediaconvert.errors import StartupError, Unavailable
 from mediaconvert.settings import Settings
 
@@ -37,7 +41,7 @@ class Examined:
 async def examine(settings: Settings) -> tuple[Examined, ...]:
     """One after the other; nothing for what the settings do not name. Whose the blobs are is told
     where all servers are well and a start would be refused for it."""
-    found: list[Examined] = []
+    found = await _check_files(settings)
     asked: list[tuple[str, bool, str, Callable[[Settings], Awaitable[str]]]] = [
         ("database", True, settings.database.url, _database),
         ("storage", True, settings.storage.s3_endpoint, _storage),
@@ -66,6 +70,50 @@ async def examine(settings: Settings) -> tuple[Examined, ...]:
             finding = f"whose the blobs are was not found out within {DEADLINE_SECONDS:g} s"
             found.append(Examined("installation", finding, is_well=False, is_required=False))
     return tuple(found)
+
+
+async def _check_files(settings: Settings) -> list[Examined]:
+    """The SQLite files that the settings name, as far as they are there, checked in full."""
+    clickhouse = settings.analytics.clickhouse_dsn
+    asked = [
+        ("catalog", "catalog.db", not settings.database.url),
+        (
+            "reports",
+            "analytics.db",
+            not (settings.database.url or clickhouse),
+        ),
+    ]
+    found = []
+    for name, file, is_ours in asked:
+        path = settings.server.data_dir / file
+        if is_ours and await trio.to_thread.run_sync(_is_readable, path):
+            check = partial(_check_file, name, path)
+            found.append(await trio.to_thread.run_sync(check, abandon_on_cancel=True))
+    return found
+
+
+def _is_readable(path: Path) -> bool:
+    """Not of a folder that this user may not look into: that is reported elsewhere."""
+    return os.access(path, os.R_OK) and path.stat().st_size > 0
+
+
+def _check_file(name: str, path: Path) -> Examined:
+    try:
+        checked = quick_check(path, seconds=math.inf)
+    except sqlite3.Error as error:
+        finding = f"{path} cannot be checked: {error}"
+        return Examined(name, finding, is_well=False, is_required=False)
+    if checked.file is not None:
+        return Examined(name, checked.file.reason, is_well=False, is_required=True)
+    if checked.records:
+        problems = "; ".join(record.why for record in checked.records[:3])
+        finding = (
+            f"{len(checked.records)} damaged values in {path} ({problems}); their records are left "
+            f"out of answers; restore {path.name} from a backup to have them again"
+        )
+        return Examined(name, finding, is_well=False, is_required=False)
+    size = path.stat().st_size
+    return Examined(name, f"{path.name} is sound, {size:,} bytes", is_well=True, is_required=True)
 
 
 async def _check_blobs(settings: Settings) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from mediaconvert import SOURCE_URL, __version__
 from mediaconvert.cli.options import add_settings_options
-from mediaconvert.errors import JobError, Refusal, StartupError
+from mediaconvert.errors import JobError, Refusal, StartupError, Unavailable
 
 IMAGE_SERVER = "image-server"
 """Started by the service itself, in the sandbox; of no use to a person, and shown to none."""
@@ -191,7 +191,8 @@ def _leaves(group: ExceptionGroup[Exception]) -> list[Exception]:
 
 def _say(errors: Sequence[Exception]) -> int:
     for error in errors:
-        for line in str(error).splitlines():
+        sentence = error.reason if isinstance(error, Unavailable) else str(error)
+        for line in sentence.splitlines():
             print(f"mediaconvert: {line}", file=sys.stderr)
         for line in error.log if isinstance(error, JobError) else ():
             print(f"    {line}", file=sys.stderr)

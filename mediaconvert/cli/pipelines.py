@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import secrets
 import shutil
 import sys
-import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import trio
 
 from mediaconvert.cli.options import load_configuration
 from mediaconvert.errors import Detail, InvalidPipeline, StartupError
+from mediaconvert.held_folders import make_held_folder, remove_tree, sweep_folders
 from mediaconvert.pipeline import Pipeline, json_schema, parse
 from mediaconvert.settings import ToolSettings
 from mediaconvert.tools.toolbox import open_toolbox
@@ -25,6 +29,7 @@ from mediaconvert.workers.runner import limits_from
 from mediaconvert.workers.workspace import open_workspace
 
 BAR = 30
+_WORK_PREFIX = ".mediaconvert-"
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -84,12 +89,28 @@ def run_file(arguments: argparse.Namespace) -> int:
         raise StartupError(f"{output} cannot be made: {error.strerror}") from error
     bar = _Bar()
     # Beside the output, so that finished files are moved and not copied.
-    with tempfile.TemporaryDirectory(prefix=".mediaconvert-", dir=output) as work:
+    with _work_folder(output) as work:
         trio.run(
-            _run, pipeline, source.resolve(), Path(work), output, settings.tools, bar,
+            _run, pipeline, source.resolve(), work, output, settings.tools, bar,
             strict_exception_groups=True,
         )  # fmt: skip
     return 0
+
+
+@contextmanager
+def _work_folder(output: Path) -> Iterator[Path]:
+    """A folder of our own in `output`, where those of killed runs are removed."""
+    try:
+        sweep_folders(output, _WORK_PREFIX)
+        work = output.absolute() / f"{_WORK_PREFIX}{secrets.token_hex(8)}"
+        lock = make_held_folder(work)
+    except OSError as error:
+        raise StartupError(f"{output} cannot be written to: {error.strerror}") from error
+    try:
+        yield work
+    finally:
+        remove_tree(work)
+        os.close(lock)
 
 
 async def _run(

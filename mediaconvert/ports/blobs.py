@@ -69,8 +69,14 @@ class BlobStore(Protocol):
 
     def older_than(self, seconds: float) -> AsyncIterator[list[BlobId]]:
         """Names of sealed blobs last written more than `seconds` ago, in batches of at most
-        1,000, for the sweep of orphans. Also removes what dead processes left of unsealed
-        blobs, where it can be told from what a living one is writing."""
+        1,000, for the sweep of orphans."""
+
+    async def sweep_unfinished(self, *, is_alone: bool) -> int:
+        """Remove what dead processes left of blobs that they did not seal; returns how many.
+        With `is_alone` the caller knows that no other process uses the store. Never touches
+        what a living process is writing. Called at the start of an embedded installation, and
+        every few minutes, which also shows other processes that this one lives. Idempotent.
+        Raises Unavailable."""
 
     async def check(self) -> str:
         """What the store is, with its version where it tells. Raises Unavailable with the

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from mediaconvert.errors import PreconditionFailed
+from mediaconvert.errors import CatalogDamaged, DamagedRecord, PreconditionFailed
 from mediaconvert.model import (
     BlobDigest,
     BlobId,
@@ -397,6 +397,14 @@ class Outbox(Protocol):
 class Housekeeping(Protocol):
     """What the janitor asks; gauges, check and meta."""
 
+    @property
+    def damage(self) -> Damage: ...
+
+    async def check_file(self) -> None:
+        """Finish the check of the database's file that the start had no time for, at low
+        priority; what it finds is in `damage`. Returns at once where nothing is left to check.
+        May be cancelled. Raises Unavailable."""
+
     async def garbage(self, limit: int, *, older_than_seconds: float = 0.0) -> tuple[BlobId, ...]:
         """Blobs that nothing has referred to for so long, oldest first; condemned ones when
         they have been due for so long. Never one that something refers to."""
@@ -453,6 +461,29 @@ class Housekeeping(Protocol):
         wrong master key)."""
 
     async def set_meta(self, key: str, value: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class DamageReport:
+    """What this process has found damaged since its start."""
+
+    records: int
+    """How many records could not be read."""
+    shown: tuple[str, ...]
+    """A few of them: `objects 17`."""
+    file: str
+    """What is wrong with the file, and how to restore it; empty where nothing is."""
+
+
+class Damage(Protocol):
+    def report(self) -> DamageReport: ...
+
+    def note(self, error: DamagedRecord | CatalogDamaged) -> None:
+        """Log and count it, unless that was done before in this process."""
+
+    def observe(self, tell: Callable[[str], None]) -> None:
+        """Call `tell` with `record` or `file` for each damage found, earlier ones included. It
+        is called in any thread, must not block and must not raise."""
 
 
 @dataclass(frozen=True, slots=True)

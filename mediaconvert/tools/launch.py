@@ -60,8 +60,17 @@ class SandboxState:
 class Launcher:
     """Starts children in one kind of sandbox."""
 
-    def __init__(self, starter: Starter, kind: SandboxKind, bwrap: Executable | None) -> None:
+    def __init__(
+        self,
+        starter: Starter,
+        kind: SandboxKind,
+        bwrap: Executable | None,
+        folder: Path | None = None,
+    ) -> None:
+        """`folder` is where children without mounts get their work folders; None: the system's
+        place for temporary files."""
         self._starter = starter
+        self._folder = folder
         self.kind = kind
         self._bwrap = bwrap
 
@@ -93,7 +102,7 @@ class Launcher:
                     fds[filter_fd] = _filled_pipe(seccomp.program(job.profile))
                     start = self._in_bubblewrap(job, limits, fds, filter_fd)
                 else:
-                    directory = _linked_directory(job)
+                    directory = _linked_directory(job, self._folder)
                     start = self._self_confined(job, limits, fds, directory)
                 child = await self._starter.start(start)
             finally:
@@ -135,10 +144,10 @@ def _filled_pipe(content: bytes) -> int:
     return read
 
 
-def _linked_directory(job: Confined) -> str:
+def _linked_directory(job: Confined, parent: Path | None) -> str:
     """A work folder for a child without mounts: links named `input` and `out`."""
     try:
-        directory = tempfile.mkdtemp(prefix="mediaconvert-")
+        directory = tempfile.mkdtemp(prefix="child-", dir=parent)
         if job.source is not None:
             Path(directory, INPUT_NAME).symlink_to(job.source.absolute())
         if job.out_dir is not None:
@@ -151,7 +160,7 @@ def _linked_directory(job: Confined) -> str:
 
 
 async def find_sandbox(
-    wanted: str, starter: Starter, bwrap: Executable | None
+    wanted: str, starter: Starter, bwrap: Executable | None, folder: Path | None = None
 ) -> tuple[Launcher, SandboxState]:
     """Try what `tools.sandbox` asks for by starting a real child in it.
 
@@ -161,16 +170,16 @@ async def find_sandbox(
     if wanted == "off":
         state = SandboxState(SandboxKind.NONE, "switched off by tools.sandbox: off")
         logger.warning("children run without a sandbox: %s", state.detail)
-        return Launcher(starter, SandboxKind.NONE, None), state
+        return Launcher(starter, SandboxKind.NONE, None, folder), state
     reason = "bubblewrap was not found"
     if bwrap is not None:
-        launcher = Launcher(starter, SandboxKind.BUBBLEWRAP, bwrap)
+        launcher = Launcher(starter, SandboxKind.BUBBLEWRAP, bwrap, folder)
         reason = await _try(launcher, bwrap)
         if not reason:
             return launcher, SandboxState(SandboxKind.BUBBLEWRAP, "bubblewrap with seccomp")
     state = settle_without_bubblewrap(wanted, reason, landlock_version=confine.landlock_version())
     logger.warning("children run without bubblewrap: %s", state.detail)
-    return Launcher(starter, state.kind, None), state
+    return Launcher(starter, state.kind, None, folder), state
 
 
 def settle_without_bubblewrap(wanted: str, reason: str, *, landlock_version: int) -> SandboxState:

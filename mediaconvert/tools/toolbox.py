@@ -50,6 +50,9 @@ logger = logging.getLogger(__name__)
 # Pictures that libvips cannot read in the build that comes along, and what reads them.
 _PICTURE_DEMUXERS = {"bmp": "bmp_pipe", "jxl": "jpegxl_pipe"}
 
+_SCRATCH_PREFIX = "mediaconvert-tools-"
+"""Begins the names of our folders in the system's place for temporary files."""
+
 
 @asynccontextmanager
 async def open_toolbox(
@@ -76,8 +79,8 @@ async def open_toolbox(
     async with AsyncExitStack() as stack:
         starter = Starter(own)
         await run_in_background(stack, starter.keep)
-        launcher, state = await find_sandbox(settings.sandbox, starter, found.bwrap)
         folder = stack.enter_context(_scratch(scratch))
+        launcher, state = await find_sandbox(settings.sandbox, starter, found.bwrap, folder)
         images = ImageServer(launcher, own, settings, slots, folder)
         await run_in_background(stack, images.keep)
         builds = Builds(found, state, images)
@@ -87,16 +90,13 @@ async def open_toolbox(
 
 @contextmanager
 def _scratch(parent: Path | None) -> Iterator[Path]:
-    lock: int | None = None
     try:
-        if parent is None:
-            folder = Path(tempfile.mkdtemp(prefix="mediaconvert-"))
-        else:
-            sweep_folders(parent)
-            folder = parent / secrets.token_hex(8)
-            lock = make_held_folder(folder)
+        place = Path(tempfile.gettempdir()) if parent is None else parent
+        prefix = _SCRATCH_PREFIX if parent is None else ""
+        sweep_folders(place, prefix)
+        folder = place / f"{prefix}{secrets.token_hex(8)}"
+        lock = make_held_folder(folder)
     except OSError as error:
-        place = parent or tempfile.gettempdir()
         raise StartupError(
             f"no folder for the tools can be made in {place}: {error.strerror}; make room there"
         ) from error
@@ -104,8 +104,7 @@ def _scratch(parent: Path | None) -> Iterator[Path]:
         yield folder.absolute()
     finally:
         remove_tree(folder)
-        if lock is not None:
-            os.close(lock)
+        os.close(lock)
 
 
 async def run_in_background(stack: AsyncExitStack, task: Callable[[], Awaitable[None]]) -> None:

@@ -15,11 +15,14 @@ from functools import partial
 import trio
 
 from mediaconvert.errors import Unavailable
+from mediaconvert.held_folders import tools_folder
 from mediaconvert.model import BlobId, TriggeredBy
 from mediaconvert.ports.blobs import BlobStore
 from mediaconvert.ports.catalog import Catalog
 from mediaconvert.ports.notices import Notice, Notices, Topic
 from mediaconvert.settings import Settings
+from mediaconvert.workers.runner import work_folder
+from mediaconvert.workers.workspace import sweep_workspaces
 
 log = logging.getLogger("mediaconvert.workers.janitor")
 
@@ -27,6 +30,8 @@ BATCH = 500
 GARBAGE_SECONDS = 30.0
 DETACHED_SECONDS = 30.0
 UPLOADS_SECONDS = 300.0
+LEFTOVERS_SECONDS = 120.0
+"""By each process: the sweep also shows the others that this one lives (own_staging.py)."""
 STALLED_SECONDS = 2.0
 STALLED_AFTER_SECONDS = 6.0
 """A live process cuts its own connection at the catalog's deadline, a second before."""
@@ -80,6 +85,8 @@ class Janitor:
             nursery.start_soon(self._repeat_leases)
             nursery.start_soon(self._repeat_garbage)
             nursery.start_soon(self._repeat_stalled)
+            nursery.start_soon(self._repeat_leftovers)
+            nursery.start_soon(self._attempt, "check", self._house.check_file)
             nursery.start_soon(self._repeat, "detached", DETACHED_SECONDS, self.sweep_detached)
             nursery.start_soon(self._repeat, "uploads", UPLOADS_SECONDS, self.sweep_uploads)
             nursery.start_soon(self._repeat, "orphans", self._orphan_seconds, self.sweep_orphans)
@@ -157,6 +164,17 @@ class Janitor:
         age = self._settings.storage.upload_expiry_days * 86_400.0
         return await self._to_the_end(partial(self._house.expire_uploads, age, BATCH))
 
+    async def sweep_leftovers(self) -> int:
+        """Remove what killed processes left: unfinished uploads, and the folders of their jobs
+        and tools in the data directory."""
+        swept = await self._blobs.sweep_unfinished(is_alone=False)
+        data_dir = self._settings.server.data_dir
+        for folder in (work_folder(self._settings), tools_folder(data_dir)):
+            swept += await sweep_workspaces(folder)
+        if swept:
+            log.info("removed what a killed process left", extra={"fields": {"items": swept}})
+        return swept
+
     async def sweep_orphans(self) -> int:
         """Note old blobs that no row knows: what dead attempts and torn uploads left. They are
         garbage after as long again, and not at once: it may be the catalog that is wrong, one
@@ -230,6 +248,11 @@ class Janitor:
         while not self._embedded:
             await trio.sleep(STALLED_SECONDS)
             await self._attempt("stalled", self.sweep_stalled)
+
+    async def _repeat_leftovers(self) -> None:
+        while True:
+            await self._attempt("leftovers", self.sweep_leftovers)
+            await trio.sleep(LEFTOVERS_SECONDS)
 
     async def _repeat(
         self, duty: str, every_seconds: float, sweep: Callable[[], Awaitable[int]]

@@ -9,10 +9,12 @@ from tests.architecture.source import ROOT, modules
 
 # What each call of the SDK needs (AWS: Actions, resources, and condition keys for Amazon S3).
 ACTIONS = {
+    "abort_upload": {"s3:AbortMultipartUpload"},
     "bucket_exists": {"s3:ListBucket"},
     "get_object": {"s3:GetObject"},
     "list_objects": {"s3:ListBucket"},
     "make_bucket": {"s3:CreateBucket"},
+    "open_uploads": {"s3:ListBucketMultipartUploads"},
     "put_object": {"s3:PutObject", "s3:AbortMultipartUpload"},
     "remove_object": {"s3:DeleteObject"},
     "remove_objects": {"s3:DeleteObject"},

@@ -5,15 +5,19 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any
 
+import boto3
 import pytest
 import trio
 
 from mediaconvert.backends.blobs.directory import open_directory_blobs
-from mediaconvert.backends.blobs.s3 import open_s3_blobs
+from mediaconvert.backends.blobs.s3 import S3Blobs, open_s3_blobs
 from mediaconvert.errors import BlobDamaged, StorageFull, Unavailable
 from mediaconvert.model import BlobId, Segment
 from mediaconvert.ports.blobs import BlobStore
@@ -407,15 +411,37 @@ async def test_blobs_are_there_after_the_store_was_opened_again(tmp_path: Path) 
         assert await read(blobs, whole(blob_id, 4)) == b"kept"
 
 
-async def test_what_a_dead_process_left_in_staging_is_swept_by_age(tmp_path: Path) -> None:
+async def test_a_file_that_an_earlier_version_staged_goes_by_its_age(tmp_path: Path) -> None:
     async with reopened(tmp_path) as blobs:
         leftover = tmp_path / "store" / "staging" / ("a" * 32)
         leftover.write_bytes(b"half")
-        assert [batch async for batch in blobs.older_than(3600)] == []
+        assert await blobs.sweep_unfinished(is_alone=False) == 0
         assert leftover.exists()
         os.utime(leftover, (1, 1))
-        assert [batch async for batch in blobs.older_than(3600)] == []
+        assert await blobs.sweep_unfinished(is_alone=False) == 1
         assert not leftover.exists()
+
+
+async def test_a_process_alone_removes_everything_that_it_did_not_stage(tmp_path: Path) -> None:
+    staging = tmp_path / "store" / "staging"
+    async with reopened(tmp_path) as blobs, blobs.stage() as writer:
+        await writer.write(b"x")
+        (staging / ("a" * 32)).write_bytes(b"half")
+        (staging / "0123").mkdir()
+        (staging / "0123" / ("b" * 32)).write_bytes(b"half")
+        (staging / "0123.lock").write_bytes(b"")
+        assert await blobs.sweep_unfinished(is_alone=True) == 2
+        assert len(list(staging.iterdir())) == 2, "our own folder and its lock"
+        await writer.seal()
+    assert list(staging.iterdir()) == []
+
+
+async def test_staging_goes_on_when_its_folder_was_removed(tmp_path: Path) -> None:
+    async with reopened(tmp_path) as blobs:
+        for folder in (tmp_path / "store" / "staging").glob("*[!k]"):
+            folder.rmdir()
+        assert await read(blobs, whole(await put(blobs, b"kept"), 4)) == b"kept"
+        await blobs.check()
 
 
 async def test_an_upload_into_a_disk_with_too_little_room_is_storage_full(tmp_path: Path) -> None:
@@ -524,3 +550,93 @@ async def test_both_nodes_may_delete_the_same_blobs_at_once(
         for node in (first, second):
             nursery.start_soon(node.delete, blob_ids)
     assert await stored(first) == await stored(second) == set()
+
+
+STAGES = """
+import sys, trio
+from pathlib import Path
+from mediaconvert.backends.blobs.directory import open_directory_blobs
+
+async def main():
+    async with open_directory_blobs(Path(sys.argv[1]), min_free_bytes=0) as blobs:
+        async with blobs.stage() as writer:
+            await writer.write(b"x" * (2 << 20))
+            print(writer.blob_id, flush=True)
+            await trio.sleep_forever()
+
+trio.run(main)
+"""
+
+
+@pytest.fixture
+def staging_process(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that is writing a blob into the same folder."""
+    with subprocess.Popen(
+        [sys.executable, "-c", STAGES, str(tmp_path / "store")], stdout=subprocess.PIPE, text=True
+    ) as process:
+        yield process
+        process.kill()
+
+
+async def test_what_a_killed_process_staged_is_swept_and_a_living_ones_is_not(
+    tmp_path: Path, staging_process: subprocess.Popen[str]
+) -> None:
+    assert staging_process.stdout is not None
+    staged = staging_process.stdout.readline().strip()
+    staging = tmp_path / "store" / "staging"
+    (path,) = staging.glob(f"*/{staged}")
+    lock = path.parent.with_name(f"{path.parent.name}.lock")
+    async with reopened(tmp_path) as blobs:
+        # As quiet as a process that was suspended: its lock still protects it.
+        os.utime(lock, (1, 1))
+        assert await blobs.sweep_unfinished(is_alone=False) == 0
+        assert path.stat().st_size == 2 * MIB
+        staging_process.kill()
+        staging_process.wait()
+        assert await blobs.sweep_unfinished(is_alone=False) == 1
+        assert not path.parent.exists()
+        assert not lock.exists()
+
+
+async def test_a_lock_that_reaches_no_other_machine_protects_an_owner_that_shows_it_lives(
+    tmp_path: Path,
+) -> None:
+    """Where each machine sees only its own locks, the lock of a living process looks free."""
+    folder = tmp_path / "store" / "staging" / "elsewhere"
+    async with reopened(tmp_path) as blobs:
+        folder.mkdir()
+        (folder / ("a" * 32)).write_bytes(b"half")
+        (folder.parent / "elsewhere.lock").write_bytes(b"")
+        assert await blobs.sweep_unfinished(is_alone=False) == 0
+        assert [path.name for path in folder.iterdir()] == ["a" * 32]
+
+
+async def test_uploads_that_a_killed_process_left_open_in_an_s3_store_are_aborted(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    prefix = f"unfinished-{secrets.token_hex(8)}/"
+    async with _seaweedfs(request, tmp_path, prefix) as blobs:
+        assert isinstance(blobs, S3Blobs)
+        with _boto3(request.getfixturevalue("seaweedfs")) as client:
+            ours, strangers = f"{prefix}{'a' * 32}", f"{prefix}holiday.mp4"
+            for key in (ours, strangers):
+                client.create_multipart_upload(Bucket="conformance", Key=key)
+            assert await blobs.sweep_unfinished(is_alone=False) == 0
+            assert await blobs.sweep_unfinished(is_alone=True) == 1
+            left = client.list_multipart_uploads(Bucket="conformance", Prefix=prefix)["Uploads"]
+            assert [upload["Key"] for upload in left] == [strangers]
+
+
+@contextmanager
+def _boto3(server: SeaweedFS) -> Iterator[Any]:
+    client = boto3.client(
+        "s3",
+        endpoint_url=f"http://{server.endpoint.removeprefix('http://')}",
+        aws_access_key_id=seaweedfs.ACCESS_KEY,
+        aws_secret_access_key=seaweedfs.SECRET_KEY,
+        region_name="us-east-1",
+    )
+    try:
+        yield client
+    finally:
+        client.close()

@@ -267,7 +267,7 @@ async def test_a_catalog_of_a_newer_program_is_refused(tmp_path: Path) -> None:
 async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "c.sqlite"
     path.write_bytes(b"this is no database at all " * 100)
-    with pytest.raises(StartupError, match="cannot be opened"):
+    with pytest.raises(StartupError, match=r"is damaged \(file is not a database\)"):
         async with open_sqlite_catalog(path):
             pass
     with pytest.raises(StartupError, match="cannot be opened"):

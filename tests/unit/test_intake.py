@@ -78,7 +78,8 @@ class World:
         return Intake(catalog, self.blobs, MemoryNotices(), S3Settings())
 
     def files(self) -> list[Path]:
-        return [p for p in (self.folder / "blobs").rglob("*") if p.is_file()]
+        found = (self.folder / "blobs").rglob("*")
+        return [p for p in found if p.is_file() and p.suffix != ".lock"]
 
     async def read(self, key: str) -> bytes:
         stored = await self.catalog.objects.get(self.ref, key)

@@ -50,6 +50,8 @@ STATUS: dict[type[Refusal], int] = {
     errors.Unavailable: 503,
     errors.Overloaded: 503,
     errors.StorageFull: 507,
+    errors.DamagedRecord: 500,
+    errors.CatalogDamaged: 503,
     errors.SlowClient: 408,
 }
 

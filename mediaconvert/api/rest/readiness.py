@@ -131,6 +131,7 @@ def service_checks(
     polls = bool(settings.database.url) and not settings.redis.url
     checks = [
         Check("database", _plain(catalog.housekeeping.check)),
+        Check("catalog records", _Records(catalog).probe),
         Check("storage", _plain(blobs.check)),
         Check("stored data", _StoredData(catalog).probe, is_required=False),
         Check("queue", _Queue(catalog, notices, polls=polls).probe),
@@ -164,6 +165,27 @@ class _StoredData:
         return Finding(
             "degraded",
             detail=f"{what} damaged or missing; `mediaconvert verify` lists the objects",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Records:
+    """What this process has found damaged in the catalog since its start."""
+
+    catalog: Catalog
+
+    async def probe(self) -> Finding:
+        await trio.lowlevel.checkpoint()
+        damage = self.catalog.housekeeping.damage.report()
+        if damage.file:
+            return Finding("unavailable", detail=damage.file)
+        if not damage.records:
+            return Finding()
+        more = ", …" if damage.records > len(damage.shown) else ""
+        return Finding(
+            "degraded",
+            detail=f"{damage.records} cannot be read and are left out ({', '.join(damage.shown)}"
+            f"{more}); restore the catalog from a backup",
         )
 
 

@@ -94,7 +94,9 @@ class Authenticator:
         """`clock` answers seconds since 1970."""
         self._settings = settings
         self._clock = clock
-        self._keys = KeyCache(catalog.credentials, notices, vault)
+        self._keys = KeyCache(
+            catalog.credentials, notices, vault, note=catalog.housekeeping.damage.note
+        )
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Forget keys as they are revoked, until cancelled."""

@@ -132,6 +132,8 @@ REFUSALS: Mapping[type[errors.Refusal], str] = {
     errors.BlobDamaged: "InternalError",
     errors.Unavailable: "ServiceUnavailable",
     errors.Overloaded: "SlowDown",
+    errors.DamagedRecord: "InternalError",
+    errors.CatalogDamaged: "ServiceUnavailable",
     # No code of S3's says it. 507 is not one that clients retry, and retrying cannot help.
     errors.StorageFull: "InsufficientStorage",
     errors.SlowClient: "RequestTimeout",

@@ -14,9 +14,11 @@ from typing import Protocol
 
 import trio
 
+from mediaconvert.errors import DamagedRecord
 from mediaconvert.model import SigningKey, UserId
 from mediaconvert.ports.catalog import Credentials
 from mediaconvert.ports.notices import Notice, Notices, Topic
+from mediaconvert.vault import UnsealError
 
 TTL_SECONDS = 0.9
 """Revoked means refused within one second, everywhere, also where a notice was lost."""
@@ -48,11 +50,14 @@ class KeyCache:
         vault: Unsealer,
         *,
         clock: Callable[[], float] = trio.current_time,
+        note: Callable[[DamagedRecord], None] = lambda _damaged: None,
     ) -> None:
+        """`note` is called with keys whose record is damaged, each time that one is asked for."""
         self._credentials = credentials
         self._notices = notices
         self._vault = vault
         self._clock = clock
+        self._note = note
         self._entries: OrderedDict[str, tuple[float, KnownKey]] = OrderedDict()
         self._generation = 0
 
@@ -68,9 +73,7 @@ class KeyCache:
         if found is None or not found.is_active:
             self._entries.pop(access_key, None)
             return None
-        secret = self._vault.unseal(
-            found.sealed_secret, access_key=found.access_key, user_id=found.user_id
-        )
+        secret = self._unseal(found)
         known = KnownKey(found, secret)
         # A notice that arrived during the lookup may have been about this very key.
         if generation == self._generation:
@@ -79,6 +82,18 @@ class KeyCache:
             while len(self._entries) > MAX_ENTRIES:
                 self._entries.popitem(last=False)
         return known
+
+    def _unseal(self, key: SigningKey) -> str:
+        try:
+            return self._vault.unseal(
+                key.sealed_secret, access_key=key.access_key, user_id=key.user_id
+            )
+        except UnsealError as error:
+            # The master key is the right one: the start has compared its fingerprint.
+            why = "its sealed secret cannot be opened"
+            damaged = DamagedRecord("s3_credentials", str(key.credential_id), why)
+            self._note(damaged)
+            raise damaged from error
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Drop entries as notices come in, until cancelled. Reports started once subscribed."""

@@ -6,6 +6,7 @@ No statements, no decisions. Both stores name their columns alike.
 from __future__ import annotations
 
 from mediaconvert.backends.sql.driver import Row
+from mediaconvert.backends.sql.values import record, text
 from mediaconvert.model import PipelineId
 from mediaconvert.ports.analytics import JobStats, OperationStats, PipelineStats, TimelinePoint
 
@@ -40,10 +41,11 @@ def pipeline_stats(row: Row, name: str) -> PipelineStats:
     )
 
 
+@record("pipeline_execution_logs", "operation")
 def operation_stats(row: Row, p95_ms: float) -> OperationStats:
     failures = row["runs"] - row["successes"]
     return OperationStats(
-        operation=row["operation"],
+        operation=text(row, "operation"),
         runs=row["runs"],
         successes=row["successes"],
         failures=failures,

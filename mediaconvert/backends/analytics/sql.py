@@ -19,6 +19,8 @@ from mediaconvert.backends.sql.driver import (
     Row,
     load_queries,
 )
+from mediaconvert.backends.sql.values import readable, record, text
+from mediaconvert.errors import Unavailable
 from mediaconvert.events import COLUMNS, JOB_METRICS, PIPELINE_EXECUTION, STATUS_HISTORY
 from mediaconvert.model import EventBatch, OutboxEvent, UserId
 from mediaconvert.ports.analytics import (
@@ -98,16 +100,14 @@ class SqlAnalytics:
     async def pipeline_stats(self, user_id: UserId, since_us: int) -> tuple[PipelineStats, ...]:
         async def body(conn: Connection) -> tuple[PipelineStats, ...]:
             found = await conn.fetch("pipeline_stats", user_id, since_us)
-            return tuple(answers.pipeline_stats(row, row["pipeline_name"]) for row in found)
+            return tuple(readable(conn, found, _pipeline_stats))
 
         return await self._driver.read(body)
 
     async def operation_stats(self, user_id: UserId, since_us: int) -> tuple[OperationStats, ...]:
         async def body(conn: Connection) -> tuple[OperationStats, ...]:
-            return tuple(
-                answers.operation_stats(row, _percentile(row, 95, row["successes"]))
-                for row in await conn.fetch("operation_stats", user_id, since_us)
-            )
+            found = await conn.fetch("operation_stats", user_id, since_us)
+            return tuple(readable(conn, found, _operation_stats))
 
         return await self._driver.read(body)
 
@@ -116,7 +116,18 @@ class SqlAnalytics:
             await conn.fetch_row("reachable")
 
         await self._driver.read(body)
+        if damage := self._driver.damage.report().file:
+            raise Unavailable("the reports' database is damaged", reason=damage)
         return self._driver.version
+
+
+@record("job_metrics", "pipeline_id")
+def _pipeline_stats(row: Row) -> PipelineStats:
+    return answers.pipeline_stats(row, text(row, "pipeline_name"))
+
+
+def _operation_stats(row: Row) -> OperationStats:
+    return answers.operation_stats(row, _percentile(row, 95, row["successes"]))
 
 
 def _percentile(row: Row, percent: int, count: int) -> float:

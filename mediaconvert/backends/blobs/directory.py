@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TypeVar, TypeVarTuple
@@ -20,11 +20,12 @@ import trio
 
 from mediaconvert.backends.blobs import files
 from mediaconvert.backends.blobs.file_cursor import FileCursor
+from mediaconvert.backends.blobs.own_staging import OwnStaging
 from mediaconvert.backends.blobs.readers import Readers
 from mediaconvert.backends.blobs.reading import PieceReader, copy_turn
 from mediaconvert.backends.blobs.staging import Observe, StagedBlob
 from mediaconvert.backends.blobs.verifying import VerifyingCursor
-from mediaconvert.errors import Unavailable
+from mediaconvert.errors import StorageFull, Unavailable
 from mediaconvert.model import BlobId, Segment
 from mediaconvert.ports.blobs import BlobWriter
 
@@ -32,10 +33,10 @@ _Args = TypeVarTuple("_Args")
 _Result = TypeVar("_Result")
 
 SWEEP_BATCH = 1000
-STAGED_SECONDS = 86_400.0
-"""Staged files may be another process's, whose slow client writes a piece now and then."""
 # A disk that hangs holds these threads and none of the process's others.
 IO_THREADS = 32
+CLOSE_SECONDS = 5.0
+"""What a disk that hangs may delay the end of the process."""
 
 
 @asynccontextmanager
@@ -44,18 +45,22 @@ async def open_directory_blobs(root: Path, *, min_free_bytes: int) -> AsyncItera
 
     Uploads are refused (StorageFull) while fewer than `min_free_bytes` are free. Raises
     Unavailable when the folders cannot be made."""
-    layout = await trio.to_thread.run_sync(_prepare, root)
-    yield DirectoryBlobs(layout, min_free_bytes=min_free_bytes)
+    layout, own = await trio.to_thread.run_sync(_prepare, root)
+    try:
+        yield DirectoryBlobs(layout, own, min_free_bytes=min_free_bytes)
+    finally:
+        with trio.move_on_after(CLOSE_SECONDS, shield=True):
+            await trio.to_thread.run_sync(own.release, abandon_on_cancel=True)
 
 
 class DirectoryBlobs:
     """Made by `open_directory_blobs`. What the Protocol does not name is for this file."""
 
-    def __init__(self, layout: files.Layout, *, min_free_bytes: int) -> None:
+    def __init__(self, layout: files.Layout, own: OwnStaging, *, min_free_bytes: int) -> None:
         self.layout = layout
+        self._own = own
         self._min_free_bytes = min_free_bytes
         self._limiter = trio.CapacityLimiter(IO_THREADS)
-        self._staged: set[BlobId] = set()
         self._readers = Readers(self._delete)
 
     @asynccontextmanager
@@ -65,20 +70,17 @@ class DirectoryBlobs:
         blob_id = blob_id or BlobId(secrets.token_hex(16))
         staged = StagedBlob(
             self.layout,
+            self._own,
             blob_id,
             self._limiter,
             min_free_bytes=self._min_free_bytes,
             observe=observe,
         )
-        self._staged.add(blob_id)
         try:
             await staged.create()
             yield staged
         finally:
-            try:
-                await staged.discard()
-            finally:
-                self._staged.discard(blob_id)
+            await staged.discard()
 
     def open(
         self, segments: Iterable[Segment]
@@ -168,6 +170,9 @@ class DirectoryBlobs:
     def older_than(self, seconds: float) -> AsyncIterator[list[BlobId]]:
         return _Sweep(self, seconds)
 
+    async def sweep_unfinished(self, *, is_alone: bool) -> int:
+        return await self.run(self._sweep_unfinished, is_alone)
+
     async def check(self) -> str:
         # Given up where the disk hangs: the trial file is nobody's.
         await trio.to_thread.run_sync(self._probe, abandon_on_cancel=True, limiter=self._limiter)
@@ -185,22 +190,20 @@ class DirectoryBlobs:
             for blob_id in blob_ids:
                 files.remove(self.layout.sealed(blob_id))
 
-    def sweep_staging(self, moment: float) -> None:
-        with files.storage_errors("sweeping abandoned files"):
-            for name in files.names_older_than(self.layout.staging, moment):
-                if name not in self._staged:
-                    files.remove(self.layout.staging / name)
+    def _sweep_unfinished(self, is_alone: bool) -> int:
+        with files.storage_errors("sweeping unfinished uploads"):
+            return self._own.sweep(is_alone=is_alone)
 
     def _probe(self) -> None:
         with files.storage_errors("writing a trial file"):
-            path = self.layout.staging / secrets.token_hex(16)
-            fd = files.create_file(path)
+            blob_id = BlobId(secrets.token_hex(16))
+            fd = self._own.create_file(blob_id)
             try:
                 files.write_all(fd, [b"."])
                 os.fsync(fd)
             finally:
                 os.close(fd)
-                files.remove(path)
+                files.remove(self.layout.staged(blob_id))
             free = files.free_bytes(self.layout.root)
         if free < self._min_free_bytes:
             raise Unavailable(
@@ -228,8 +231,6 @@ class _Sweep:
             self._started = True
             now = await self._blobs.run(_present, self._blobs.layout)
             self._moment = now - self._seconds
-            staged_before = now - max(self._seconds, STAGED_SECONDS)
-            await self._blobs.run(self._blobs.sweep_staging, staged_before)
         while len(self._batch) < SWEEP_BATCH and (folder := next(self._folders, None)):
             names = await self._blobs.run(_names_older_than, folder, self._moment)
             self._batch.extend(BlobId(name) for name in names if files.is_blob_id(name))
@@ -239,10 +240,14 @@ class _Sweep:
         return batch
 
 
-def _prepare(root: Path) -> files.Layout:
+def _prepare(root: Path) -> tuple[files.Layout, OwnStaging]:
     layout = files.Layout(root.resolve())
     layout.create()
-    return layout
+    own = OwnStaging(layout)
+    # A disk without room can still be read; the first upload tries again.
+    with suppress(StorageFull), files.storage_errors("creating its folder for uploads"):
+        own.claim()
+    return layout, own
 
 
 def _adopt_by_link(layout: files.Layout, blob_id: BlobId, path: Path) -> bool:

@@ -10,6 +10,7 @@ import ctypes
 import errno
 import os
 import re
+import secrets
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -45,16 +46,18 @@ def is_blob_id(name: str) -> bool:
 
 
 class Layout:
-    """`root/staging/<id>` while it is written, `root/blobs/<aa>/<id>` once sealed."""
+    """`root/staging/<own>/<id>` while it is written, `root/blobs/<aa>/<id>` once sealed. `<own>`
+    is a random name for each process (own_staging.py)."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.staging = root / "staging"
+        self.own = self.staging / secrets.token_hex(8)
         self.blobs = root / "blobs"
         self.fan_out = tuple(self.blobs / f"{n:02x}" for n in range(256))
 
     def staged(self, blob_id: BlobId) -> Path:
-        return self.staging / blob_id
+        return self.own / blob_id
 
     def sealed(self, blob_id: BlobId) -> Path:
         if not is_blob_id(blob_id):
@@ -146,7 +149,7 @@ def publish(layout: Layout, blob_id: BlobId, fd: int) -> None:
     layout.staged(blob_id).rename(sealed)
     try:
         sync_folder(sealed.parent)
-        sync_folder(layout.staging)
+        sync_folder(layout.own)
     except OSError:
         sealed.unlink(missing_ok=True)
         raise

@@ -212,6 +212,14 @@ class S3Blobs:
         # refuses requests signed at another time.
         return _Sweep(self._store, self.calls, time.time() - seconds)
 
+    async def sweep_unfinished(self, *, is_alone: bool) -> int:
+        """As the port says. A bucket does not tell whose uploads are open, so while several
+        processes share it nothing is aborted here: the bucket's lifecycle rule does it."""
+        if not is_alone:
+            await trio.lowlevel.checkpoint()
+            return 0
+        return await self.calls.run(partial(_abort_uploads, self._store))
+
     async def check(self) -> str:
         due, self._trial_due = self._trial_due, float("-inf")
         now = trio.current_time()
@@ -281,6 +289,18 @@ def _delete(store: Store, keys: list[str]) -> None:
         raise Unavailable(
             f"the blob store did not delete {len(failed)} of {len(keys)} blobs: {failed[0].code}"
         )
+
+
+def _abort_uploads(store: Store) -> int:
+    with store.http.patient(Patience()), store_errors("aborting unfinished uploads"):
+        found = [
+            (key, upload_id)
+            for key, upload_id in store.client.open_uploads(store.bucket, store.prefix)
+            if store.blob_id(key) is not None  # the bucket may also hold other programs' keys
+        ]
+        for key, upload_id in found:
+            store.client.abort_upload(store.bucket, key, upload_id)
+    return len(found)
 
 
 def _check(store: Store, trials: Trials | None) -> None:

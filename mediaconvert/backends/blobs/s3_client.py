@@ -1,6 +1,6 @@
 """The S3 store that the settings name: its address, its keys, the names that blobs have there.
 
-Turns settings into one `minio.Minio` over our `StoreHttp`, or into a sentence about what is
+Turns settings into one `minio` client over our `StoreHttp`, or into a sentence about what is
 wrong with them. Asks the store nothing. Called when the blob store is opened.
 """
 
@@ -14,7 +14,6 @@ from urllib.parse import urlsplit
 
 import certifi
 import urllib3
-from minio import Minio
 from minio.credentials.providers import (
     AWSConfigProvider,
     ChainedProvider,
@@ -26,6 +25,7 @@ from minio.credentials.providers import (
 
 from mediaconvert.backends.blobs import files
 from mediaconvert.backends.blobs.s3_http import StoreHttp
+from mediaconvert.backends.blobs.s3_unfinished import StoreClient
 from mediaconvert.errors import StartupError, Unavailable
 from mediaconvert.model import BlobId
 from mediaconvert.settings import StorageSettings
@@ -60,7 +60,7 @@ class Endpoint:
 class Store:
     """What the parts of the blob store share. Usable from any thread."""
 
-    client: Minio = field(repr=False)
+    client: StoreClient = field(repr=False)
     http: StoreHttp = field(repr=False)
     endpoint: Endpoint
     bucket: str
@@ -114,7 +114,7 @@ def make_store(settings: StorageSettings) -> Store:
     region = endpoint.region or settings.s3_region
     http = StoreHttp(ca_file=ca_file)
     try:
-        client = Minio(
+        client = StoreClient(
             endpoint.address,
             secure=endpoint.is_secure,
             region=region,

@@ -39,8 +39,9 @@ TRIAL = "trial-"
 """Begins the name of a trial object, after the prefix. One that a dead process left is swept
 with the orphans, when it is as old as they are."""
 ABORT_DAYS = 7
-"""Parts of an upload whose process was killed stay for so long in a bucket that we created; the
-SDK has no call that finds them. A bucket of somebody else's making needs the same rule."""
+"""Parts of an upload whose process was killed stay for so long in a bucket that we created: with
+several processes nobody can tell which uploads are dead. A bucket of somebody else's making needs
+the same rule."""
 
 CA_SETTING = "storage.s3_ca_file"
 NAME_RULE = (

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import trio
 
 from mediaconvert.backends.blobs import files
+from mediaconvert.backends.blobs.own_staging import OwnStaging
 from mediaconvert.errors import StorageFull
 from mediaconvert.model import BlobId
 
@@ -30,6 +31,7 @@ class StagedBlob:
     def __init__(
         self,
         layout: files.Layout,
+        own: OwnStaging,
         blob_id: BlobId,
         limiter: trio.CapacityLimiter,
         *,
@@ -37,6 +39,7 @@ class StagedBlob:
         observe: Observe | None,
     ) -> None:
         self._layout = layout
+        self._own = own
         self._blob_id = blob_id
         self._limiter = limiter
         self._min_free_bytes = min_free_bytes
@@ -83,7 +86,7 @@ class StagedBlob:
     def _create(self) -> None:
         self._check_room()
         with files.storage_errors("creating a file"):
-            self._fd = files.create_file(self._layout.staged(self._blob_id))
+            self._fd = self._own.create_file(self._blob_id)
 
     def _flush(self) -> None:
         pieces, self._pieces, self._gathered = self._pieces, [], 0

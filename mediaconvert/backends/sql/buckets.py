@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mediaconvert.backends.sql import rows
 from mediaconvert.backends.sql.driver import Connection, Driver, Isolation
+from mediaconvert.backends.sql.values import readable
 from mediaconvert.errors import (
     BucketAlreadyOwned,
     BucketForbidden,
@@ -63,7 +64,8 @@ class SqlBuckets:
 
     async def list(self, user_id: UserId) -> tuple[Bucket, ...]:
         async def body(conn: Connection) -> tuple[Bucket, ...]:
-            return tuple(rows.bucket(row) for row in await conn.fetch("buckets_of_user", user_id))
+            found = await conn.fetch("buckets_of_user", user_id)
+            return tuple(readable(conn, found, rows.bucket))
 
         return await self._driver.read(body)
 

@@ -8,7 +8,6 @@ how long a job has been due: a retry queues up at its time.
 from __future__ import annotations
 
 import heapq
-import json
 import secrets
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -16,10 +15,11 @@ from dataclasses import dataclass
 
 from mediaconvert.backends.sql import rows
 from mediaconvert.backends.sql.driver import Connection, Row
-from mediaconvert.backends.sql.endings import end_as_failed
+from mediaconvert.backends.sql.endings import end_as_failed, quarantine_job
 from mediaconvert.backends.sql.transitions import Change, note_changes
+from mediaconvert.backends.sql.values import damaged
+from mediaconvert.errors import DamagedRecord
 from mediaconvert.model import (
-    BucketRef,
     ClaimedJob,
     FailureKind,
     JobFailure,
@@ -130,51 +130,34 @@ async def _claimed(
     """`message` for the history, with a place for the number of the attempt."""
     wanted = rows.dumps(list(job_ids))
     found = {row["job_id"]: row for row in await conn.fetch("claimed", wanted)}
-    in_order = [found[job_id] for job_id in job_ids]
-    await note_changes(
-        conn,
-        [
-            Change(
-                rows.claimed_facts(row),
-                JobStatus.PENDING,
-                TriggeredBy.WORKER,
-                message.format(row["attempt"]),
-            )
-            for row in in_order
-        ],
-    )
-    claimed = []
-    for row in in_order:
-        if row["id"] is None:
-            await _end_without_source(conn, row)
-        else:
-            claimed.append(_claimed_job(row))
+    claimed: list[ClaimedJob] = []
+    changes: list[Change] = []
+    sourceless: list[Row] = []
+    for job_id in job_ids:
+        try:
+            row = found.get(job_id)
+            if row is None:
+                raise damaged("jobs", job_id, "its pipeline's text is missing")
+            changes.append(_started(row))
+            if row["id"] is None:
+                sourceless.append(row)
+            else:
+                claimed.append(rows.claimed_job(row))
+        except DamagedRecord as error:
+            changes = [change for change in changes if change.facts.job_id != job_id]
+            await quarantine_job(conn, job_id, error)
+    await note_changes(conn, changes)
+    for row in sourceless:
+        await _end_without_source(conn, row)
     return tuple(claimed)
+
+
+def _started(row: Row) -> Change:
+    facts = rows.claimed_facts(row)
+    message = f"Attempt {facts.attempt} started."
+    return Change(facts, JobStatus.PENDING, TriggeredBy.WORKER, message)
 
 
 async def _end_without_source(conn: Connection, row: Row) -> None:
     job = await conn.fetch_one("job_of_lease", row["job_id"], row["lease_token"])
     await end_as_failed(conn, job, _SOURCE_GONE)
-
-
-def _claimed_job(row: Row) -> ClaimedJob:
-    columns = ("blob_id", "start", "size")
-    found = json.loads(row["segments"] or "[]")
-    segments = [rows.segment(dict(zip(columns, values, strict=True))) for values in found]
-    return ClaimedJob(
-        id=row["job_id"],
-        token=row["lease_token"],
-        user_id=row["user_id"],
-        attempt=row["attempt"],
-        infra_failures=row["infra_failures"],
-        crashes=row["crashes"],
-        bucket=BucketRef(row["user_id"], row["bucket_name"]),
-        source=rows.stored_object(row, segments, None),
-        pipeline_id=row["pipeline_id"],
-        pipeline_name=row["pipeline_name"],
-        pipeline_format=row["pipeline_format"],
-        pipeline_content=row["pipeline_content"],
-        pipeline_digest=row["pipeline_digest"],
-        created_at_us=row["job_created_at"],
-        started_at_us=row["started_at"],
-    )

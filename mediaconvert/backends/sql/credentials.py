@@ -5,6 +5,7 @@ from __future__ import annotations
 from mediaconvert.backends.sql import rows
 from mediaconvert.backends.sql.buckets import add_bucket, owned_bucket
 from mediaconvert.backends.sql.driver import Connection, Driver
+from mediaconvert.backends.sql.values import readable
 from mediaconvert.errors import (
     BucketForbidden,
     BucketNotFound,
@@ -51,7 +52,7 @@ class SqlCredentials:
     async def list(self, user_id: UserId) -> tuple[Credential, ...]:
         async def body(conn: Connection) -> tuple[Credential, ...]:
             found = await conn.fetch("credentials_of_user", user_id)
-            return tuple(rows.credential(row) for row in found)
+            return tuple(readable(conn, found, rows.credential))
 
         return await self._driver.read(body)
 

@@ -14,7 +14,8 @@ from enum import Enum, auto
 from importlib.resources.abc import Traversable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from mediaconvert.errors import MediaConvertError, Unavailable
+from mediaconvert.backends.sql.damage import DamageLog
+from mediaconvert.errors import DamagedRecord, MediaConvertError, Unavailable
 
 if TYPE_CHECKING:
     from mediaconvert.backends.sql.clock import CatalogClock
@@ -34,6 +35,11 @@ class Row(Protocol):
 class Connection(Protocol):
     """The database inside one transaction."""
 
+    @property
+    def damage(self) -> DamageLog:
+        """Where a body notes the damaged rows that it leaves out. One that is raised as
+        DamagedRecord is noted by the driver."""
+
     def fetch(self, query: str, *params: Param) -> Awaitable[Sequence[Row]]:
         """All rows of a named query."""
 
@@ -46,7 +52,9 @@ class Connection(Protocol):
         """Its first row, if any."""
 
     def fetch_one(self, query: str, *params: Param) -> Awaitable[Row]:
-        """The row of a query that always answers one (an aggregate, `insert … returning`)."""
+        """The row of a query that always answers one (an aggregate, `insert … returning`).
+        Raises DamagedRecord where it does not, which only records can cause that contradict
+        each other."""
 
     def execute(self, query: str, *params: Param) -> Awaitable[int]:
         """Run it for its effect; answers how many rows it changed."""
@@ -84,6 +92,13 @@ class Driver(Protocol):
     """One database."""
 
     @property
+    def damage(self) -> DamageLog:
+        """What has been found damaged in it."""
+
+    async def check_file(self) -> None:
+        """As Housekeeping.check_file."""
+
+    @property
     def version(self) -> str:
         """The database and its version, as `/ready` says it: `PostgreSQL 18.1`."""
 
@@ -101,6 +116,11 @@ class Driver(Protocol):
     async def settle(self) -> None:
         """Return when no earlier write of this driver, given up while its commit was under
         way, can be done any more: what is read from now on stays true. Raises Unavailable."""
+
+
+def no_row(query: str) -> DamagedRecord:
+    """For implementations of `fetch_one`."""
+    return DamagedRecord("query", query, "it found no row where there is always one")
 
 
 class UniqueViolation(MediaConvertError):

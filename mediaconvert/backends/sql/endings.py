@@ -20,9 +20,11 @@ from mediaconvert.backends.sql.suspects import (
 )
 from mediaconvert.backends.sql.transitions import Change, note_changes, note_transition
 from mediaconvert.backends.sql.versions import place_outputs, purge_unread
+from mediaconvert.errors import DamagedRecord
 from mediaconvert.model import (
     FailureKind,
     JobFailure,
+    JobId,
     JobOutcome,
     JobStatus,
     TriggeredBy,
@@ -101,6 +103,18 @@ async def end_as_failed(conn: Connection, job: Row, failure: JobFailure) -> None
     )
     await _note_end(conn, ended, job["pipeline_name"], message, failure.steps)
     await purge_unread(conn, [job["source_id"]])
+
+
+async def quarantine_job(conn: Connection, job_id: JobId, error: DamagedRecord) -> None:
+    """End a job whose record cannot be read, so that it holds up no others. Analytics are not
+    told: what they would be told is what cannot be read."""
+    conn.damage.note(error)
+    message = "The job's record in the catalog is damaged; upload the file again."
+    now = await conn.now_us()
+    if await conn.execute("job_quarantine", job_id, message, now):
+        failed, system = JobStatus.FAILED.value, TriggeredBy.SYSTEM.value
+        row = (job_id, JobStatus.PROCESSING.value, failed, message, system, now)
+        await conn.execute("history_add", *row)
 
 
 async def _note_end(

@@ -14,9 +14,9 @@ import trio
 
 from mediaconvert.backends.sql import rows
 from mediaconvert.backends.sql.driver import Connection, Driver, Isolation, Row
-from mediaconvert.backends.sql.endings import complete_job
+from mediaconvert.backends.sql.endings import complete_job, quarantine_job
 from mediaconvert.backends.sql.transitions import Change, note_changes
-from mediaconvert.errors import MediaConvertError, StorageFull, Unavailable
+from mediaconvert.errors import DamagedRecord, MediaConvertError, StorageFull, Unavailable
 from mediaconvert.model import JobOutcome, JobStatus, Lease
 
 MAX_JOBS = 50
@@ -140,4 +140,8 @@ async def _finish(
         return True
     if job["status"] != JobStatus.PROCESSING.value:
         return False
-    return await complete_job(conn, job, entry.outcome, changes)
+    try:
+        return await complete_job(conn, job, entry.outcome, changes)
+    except DamagedRecord as error:
+        await quarantine_job(conn, entry.lease.job_id, error)
+        return False

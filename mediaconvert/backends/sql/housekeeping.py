@@ -12,7 +12,7 @@ from mediaconvert.backends.sql.uploads import REMEMBERED_US, abort_upload, uploa
 from mediaconvert.backends.sql.versions import purge_unread
 from mediaconvert.errors import Unavailable
 from mediaconvert.model import BlobId
-from mediaconvert.ports.catalog import CatalogGauges
+from mediaconvert.ports.catalog import CatalogGauges, Damage
 
 _ABORTED_AT_ONCE = 100
 """Uploads of one transaction: two round trips each."""
@@ -26,6 +26,13 @@ class SqlHousekeeping:
         # Only a database server's schema can change under a process that runs.
         folder = files("mediaconvert.backends.sql") / "migrations"
         self._newest_schema = load_migrations(folder, "postgres")[-1].version
+
+    @property
+    def damage(self) -> Damage:
+        return self._driver.damage
+
+    async def check_file(self) -> None:
+        await self._driver.check_file()
 
     async def garbage(self, limit: int, *, older_than_seconds: float = 0.0) -> tuple[BlobId, ...]:
         async def body(conn: Connection) -> tuple[BlobId, ...]:
@@ -153,15 +160,14 @@ class SqlHousekeeping:
     async def find_meta(self, key: str) -> str | None:
         async def body(conn: Connection) -> str | None:
             row = await conn.fetch_row("meta_get", key)
-            return None if row is None else row["value"]
+            return None if row is None else rows.meta_value(row)
 
         return await self._driver.read(body)
 
     async def meta(self, key: str, value_if_absent: str) -> str:
         async def body(conn: Connection) -> str:
             await conn.execute("meta_add", key, value_if_absent)
-            value: str = (await conn.fetch_one("meta_get", key))["value"]
-            return value
+            return rows.meta_value(await conn.fetch_one("meta_get", key))
 
         return await self._driver.write(body)
 

@@ -6,6 +6,7 @@ from mediaconvert.backends.sql import rows
 from mediaconvert.backends.sql.driver import Connection, Driver, Isolation, Row
 from mediaconvert.backends.sql.pipelines import live_pipeline
 from mediaconvert.backends.sql.transitions import NewJob, note_transition, submit_job
+from mediaconvert.backends.sql.values import readable
 from mediaconvert.backends.sql.versions import purge_unread
 from mediaconvert.errors import JobAlreadyEnded, JobNotFound, SourceGone
 from mediaconvert.model import (
@@ -44,7 +45,7 @@ class SqlJobs:
                 found = await conn.fetch(
                     "jobs_page_of_status", user_id, limit, offset, status.value
                 )
-            return JobPage(tuple(rows.job(row) for row in found), total["total"])
+            return JobPage(tuple(readable(conn, found, rows.job)), total["total"])
 
         return await self._driver.read(body)
 
@@ -53,7 +54,7 @@ class SqlJobs:
             found = await conn.fetch("job_history", user_id, job_id)
             if not found:  # every job has its first row
                 raise JobNotFound(job_id)
-            return tuple(rows.transition(row) for row in found)
+            return tuple(readable(conn, found, rows.transition))
 
         return await self._driver.read(body)
 
@@ -62,7 +63,7 @@ class SqlJobs:
             row = await conn.fetch_row("job_lock", user_id, job_id)
             if row is None:
                 raise JobNotFound(job_id)
-            before = JobStatus(row["status"])
+            before = rows.job_status(row)
             if before.has_ended:
                 raise JobAlreadyEnded(job_id, before.value)
             await conn.execute("job_cancel", user_id, job_id, before.value, await conn.steady_us())

@@ -11,6 +11,8 @@ import secrets
 
 from mediaconvert.backends.sql import rows
 from mediaconvert.backends.sql.driver import Connection, Driver, Isolation, Row
+from mediaconvert.backends.sql.values import readable
+from mediaconvert.errors import DamagedRecord
 from mediaconvert.model import EventBatch, OutboxEvent
 
 _DROPPED_AT_ONCE = 10_000
@@ -19,6 +21,15 @@ _DROPPED_AT_ONCE = 10_000
 _COUNTED_AT_ONCE = 10_000
 """A million take seconds on a busy server, and a transaction has not many."""
 _ABOVE_ALL = (1 << 63) - 1
+
+
+def _is_intact(conn: Connection, batch: Row) -> bool:
+    try:
+        rows.check_batch(batch)
+    except DamagedRecord as error:
+        conn.damage.note(error)
+        return False
+    return True
 
 
 class SqlOutbox:
@@ -37,6 +48,10 @@ class SqlOutbox:
         async def body(conn: Connection) -> tuple[str, str] | None:
             now = await conn.steady_us()
             batch = await conn.fetch_row("outbox_batch_get")
+            if batch is not None and not _is_intact(conn, batch):
+                # Its events are sent again, in another batch.
+                await conn.execute("outbox_batch_clear")
+                batch = None
             if batch is not None:
                 taken = await conn.execute(
                     "outbox_batch_take", batch["token"], holder, now + lease_us, now
@@ -109,6 +124,8 @@ class SqlOutbox:
             batch = await conn.fetch_row("outbox_batch_get")
             if batch is None:
                 return await conn.fetch_row("outbox_any") is not None
+            if not _is_intact(conn, batch):
+                return True
             is_free: bool = batch["lease_until"] <= await conn.steady_us()
             return is_free or batch["holder"] == holder
 
@@ -118,6 +135,6 @@ class SqlOutbox:
         # Apart from the write, whose lock on SQLite is everybody's. Nobody else deletes them
         # while the batch is there.
         async def body(conn: Connection) -> tuple[OutboxEvent, ...]:
-            return tuple(rows.event(row) for row in await conn.fetch("outbox_events", ids))
+            return tuple(readable(conn, await conn.fetch("outbox_events", ids), rows.event))
 
         return await self._driver.read(body)

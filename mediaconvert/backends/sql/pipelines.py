@@ -6,6 +6,7 @@ import hashlib
 
 from mediaconvert.backends.sql import rows
 from mediaconvert.backends.sql.driver import Connection, Driver, UniqueViolation
+from mediaconvert.backends.sql.values import readable
 from mediaconvert.errors import PipelineNameTaken, PipelineNotFound, UnknownPipeline
 from mediaconvert.model import PipelineId, StoredPipeline, UserId
 
@@ -32,7 +33,7 @@ class SqlPipelines:
     async def list(self, user_id: UserId) -> tuple[StoredPipeline, ...]:
         async def body(conn: Connection) -> tuple[StoredPipeline, ...]:
             found = await conn.fetch("pipelines_of_user", user_id)
-            return tuple(rows.pipeline(row) for row in found)
+            return tuple(readable(conn, found, rows.pipeline))
 
         return await self._driver.read(body)
 

@@ -9,12 +9,16 @@ import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TypeVar
 
+import trio
+
 from mediaconvert.backends.asyncio_loop import open_asyncio_loop
 from mediaconvert.backends.sql.clock import CatalogClock
+from mediaconvert.backends.sql.damage import DamageLog
 from mediaconvert.backends.sql.driver import Body, Isolation
 from mediaconvert.backends.sql.migrations import Migration
 from mediaconvert.backends.sql.postgres_pool import START_SECONDS, Begin, PostgresPool
 from mediaconvert.backends.sql.postgres_uri import PostgresAddress
+from mediaconvert.errors import CatalogDamaged, DamagedRecord
 
 T = TypeVar("T")
 
@@ -35,15 +39,28 @@ class PostgresDriver:
         """As Driver.write. Waiting for a connection of the pool can be cancelled; from then on
         it is shielded, and ends at the deadline (twice it, with the wait) as Unavailable."""
         begin = Begin.SERIALIZABLE if isolation is Isolation.SERIALIZABLE else Begin.STATEMENT
-        return await self.clock.guard(
-            self, lambda: self.pool.transact(body, begin, self._queries, self.clock)
-        )
+        return await self._transact(body, begin)
 
     async def read(self, body: Body[T]) -> T:
         """As Driver.read: one snapshot, which no write waits for, nor waits for a write."""
-        return await self.clock.guard(
-            self, lambda: self.pool.transact(body, Begin.READ, self._queries, self.clock)
-        )
+        return await self._transact(body, Begin.READ)
+
+    async def _transact(self, body: Body[T], begin: Begin) -> T:
+        try:
+            return await self.clock.guard(
+                self, lambda: self.pool.transact(body, begin, self._queries, self.clock)
+            )
+        except (DamagedRecord, CatalogDamaged) as error:
+            self.damage.note(error)
+            raise
+
+    @property
+    def damage(self) -> DamageLog:
+        return self.pool.damage
+
+    async def check_file(self) -> None:
+        """As Driver.check_file. Its server's own matter (data checksums, amcheck)."""
+        await trio.lowlevel.checkpoint()
 
     async def settle(self) -> None:
         await self.pool.settle()

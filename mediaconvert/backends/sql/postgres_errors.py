@@ -16,7 +16,7 @@ import asyncpg
 
 from mediaconvert.backends.sql.driver import nothing_changed
 from mediaconvert.backends.sql.postgres_uri import PostgresAddress
-from mediaconvert.errors import StartupError, StorageFull
+from mediaconvert.errors import CatalogDamaged, StartupError, StorageFull
 
 CONNECTION_ERRORS = (
     OSError,  # refused, reset, timed out, no such host, TLS
@@ -98,6 +98,10 @@ def translated(error: Exception) -> Exception:
         return nothing_changed("the catalog took too long")
     if state == "55P03":
         return nothing_changed("the catalog is busy")
+    if state in ("XX001", "XX002"):
+        return CatalogDamaged(
+            f"the database is damaged ({reason(error)}); restore it from a backup"
+        )
     if is_conflict(error):
         return nothing_changed("too many want to change the same at once")
     if is_read_only(error):

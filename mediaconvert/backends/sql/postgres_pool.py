@@ -21,6 +21,7 @@ import trio
 import trio_asyncio
 
 from mediaconvert.backends.sql.clock import CatalogClock
+from mediaconvert.backends.sql.damage import DamageLog
 from mediaconvert.backends.sql.driver import Body, Connection, UniqueViolation, nothing_changed
 from mediaconvert.backends.sql.migrations import Migration
 from mediaconvert.backends.sql.postgres_errors import (
@@ -115,6 +116,7 @@ class PostgresPool:
     ) -> None:
         self.size = size
         self.version = "PostgreSQL"
+        self.damage = DamageLog()
         self._loop = loop
         self._address = address
         self._deadline_seconds = deadline_seconds
@@ -193,6 +195,7 @@ class PostgresPool:
                     begin.value,
                     queries,
                     clock,
+                    self.damage,
                     is_write=is_write,
                     stop_at=attempts.stop_at,
                 )

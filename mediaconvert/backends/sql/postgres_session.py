@@ -18,7 +18,8 @@ from typing import TypeVar
 import asyncpg
 
 from mediaconvert.backends.sql.clock import CatalogClock, Reading, boot_us
-from mediaconvert.backends.sql.driver import Body, Param, Row, UniqueViolation
+from mediaconvert.backends.sql.damage import DamageLog
+from mediaconvert.backends.sql.driver import Body, Param, Row, UniqueViolation, no_row
 from mediaconvert.backends.sql.postgres_uri import PostgresAddress
 from mediaconvert.errors import InvalidRequest
 
@@ -139,13 +140,14 @@ class Session:
         begin: str,
         queries: Mapping[str, str],
         clock: CatalogClock,
+        damage: DamageLog,
         *,
         is_write: bool,
         stop_at: float,
     ) -> T:
         """Run a body to its end and commit, or roll back and raise what it raised. `stop_at` is
         by the loop's clock; then the connection is cut, and whatever waits for it fails."""
-        connection = _PostgresConnection(self.raw, queries, clock, is_write=is_write)
+        connection = _PostgresConnection(self.raw, queries, clock, damage, is_write=is_write)
         self.is_committing = False
         self.committing = None
         self.has_begun = False
@@ -233,10 +235,12 @@ class _PostgresConnection:
         raw: asyncpg.Connection,
         queries: Mapping[str, str],
         clock: CatalogClock,
+        damage: DamageLog,
         *,
         is_write: bool,
     ) -> None:
         self._raw = raw
+        self.damage = damage
         self._queries = queries
         self._clock = clock
         self._is_write = is_write
@@ -278,7 +282,10 @@ class _PostgresConnection:
         return rows[0] if rows else None
 
     async def fetch_one(self, query: str, *params: Param) -> Row:
-        return (await self.fetch(query, *params))[0]
+        rows = await self.fetch(query, *params)
+        if not rows:
+            raise no_row(query)
+        return rows[0]
 
     async def execute(self, query: str, *params: Param) -> int:
         text = self._queries[query]

@@ -13,9 +13,15 @@ from collections.abc import Sequence
 from mediaconvert.backends.sql import rows
 from mediaconvert.backends.sql.claiming import claim_jobs, claim_suspect
 from mediaconvert.backends.sql.driver import Connection, Driver, Isolation, Row
-from mediaconvert.backends.sql.endings import Death, end_as_failed, give_up_or_requeue
+from mediaconvert.backends.sql.endings import (
+    Death,
+    end_as_failed,
+    give_up_or_requeue,
+    quarantine_job,
+)
 from mediaconvert.backends.sql.finishing import GroupFinisher
 from mediaconvert.backends.sql.transitions import note_transition
+from mediaconvert.errors import DamagedRecord
 from mediaconvert.model import (
     ClaimedJob,
     FailureKind,
@@ -125,10 +131,13 @@ class SqlQueue:
             job = await _running(conn, lease)
             if job is None:
                 return False
-            if retry_after_seconds is None:
-                await end_as_failed(conn, job, failure)
-            else:
-                await _retry(conn, lease, job["attempt"], failure, retry_after_seconds)
+            try:
+                if retry_after_seconds is None:
+                    await end_as_failed(conn, job, failure)
+                else:
+                    await _retry(conn, lease, job["attempt"], failure, retry_after_seconds)
+            except DamagedRecord as error:
+                await quarantine_job(conn, lease.job_id, error)
             return True
 
         return await self._driver.write(body, isolation=Isolation.STATEMENT)
@@ -137,9 +146,12 @@ class SqlQueue:
         async def body(conn: Connection) -> bool:
             if not await conn.execute("job_release", *_fence(lease)):
                 return False
-            await note_transition(
-                conn, lease.job_id, JobStatus.PROCESSING, TriggeredBy.SYSTEM, reason
-            )
+            try:
+                await note_transition(
+                    conn, lease.job_id, JobStatus.PROCESSING, TriggeredBy.SYSTEM, reason
+                )
+            except DamagedRecord as error:
+                await quarantine_job(conn, lease.job_id, error)
             return True
 
         return await self._driver.write(body, isolation=Isolation.STATEMENT)
@@ -175,8 +187,11 @@ class SqlQueue:
                 await conn.execute("lone_suspects_cleared")
             back = []
             for row in found:
-                if await give_up_or_requeue(conn, row, death, is_innocent=is_unexplained):
-                    back.append(row["id"])
+                try:
+                    if await give_up_or_requeue(conn, row, death, is_innocent=is_unexplained):
+                        back.append(row["id"])
+                except DamagedRecord as error:
+                    await quarantine_job(conn, row["id"], error)
             return len(found), back
 
         recovered: list[JobId] = []

@@ -11,17 +11,27 @@ import contextlib
 import math
 import os
 import sqlite3
+import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import trio
 
 from mediaconvert.backends.sql.clock import CatalogClock
+from mediaconvert.backends.sql.damage import DamageLog
 from mediaconvert.backends.sql.driver import Body, Isolation, nothing_changed
 from mediaconvert.backends.sql.migrations import Migration, pending
+from mediaconvert.backends.sql.sqlite_check import (
+    NOT_TEXT,
+    START_SECONDS,
+    file_damaged,
+    is_damage,
+    quick_check,
+)
 from mediaconvert.backends.sql.sqlite_session import ReadOnlyFile, Session
-from mediaconvert.errors import StartupError, Unavailable
+from mediaconvert.errors import CatalogDamaged, DamagedRecord, StartupError, Unavailable
 
 T = TypeVar("T")
 
@@ -46,13 +56,15 @@ class SqliteDriver:
         self._path = path
         self._deadline_seconds = deadline_seconds
         self.clock = CatalogClock()
-        self._writers = _Pool([Session(path, queries, self.clock, is_writer=True)])
+        self.damage = damage = DamageLog()
+        self._writers = _Pool([Session(path, queries, self.clock, damage, is_writer=True)])
         self._readers = _Pool(
-            [Session(path, queries, self.clock, is_writer=False) for _ in range(readers)]
+            [Session(path, queries, self.clock, damage, is_writer=False) for _ in range(readers)]
         )
         # Threads of its own: the default ones may all be busy writing blobs.
         self._threads = trio.CapacityLimiter(1 + readers)
         self._is_closing = False
+        self._is_checked = False
 
     @property
     def version(self) -> str:
@@ -79,6 +91,9 @@ class SqliteDriver:
             return await self._in_thread(
                 lambda: session.transact(body, self._deadline_seconds), session, pool
             )
+        except (DamagedRecord, CatalogDamaged) as error:
+            self.damage.note(error)
+            raise
         except ReadOnlyFile as error:
             # The others hold it open as it is; those in use now are closed by their threads.
             await self._close_idle()
@@ -133,11 +148,45 @@ class SqliteDriver:
             applied = session.schema_version()
             for migration in pending(migrations, applied, f"the database {self._path}"):
                 session.apply(migration.version, migration.name, migration.statements)
+            session.check_queries()
 
         try:
             await trio.to_thread.run_sync(run)
         finally:
             self._writers.put(session)
+
+    async def check_at_start(self) -> None:
+        """Look for damage, within START_SECONDS. Raises CatalogDamaged where the file is not to
+        be used; damaged records are noted."""
+        checked = await trio.to_thread.run_sync(
+            lambda: quick_check(self._path, seconds=START_SECONDS)
+        )
+        self._is_checked = checked.is_complete
+        for record in checked.records:
+            self.damage.note(record)
+        if checked.file is not None:
+            raise checked.file
+
+    async def check_file(self) -> None:
+        """As Driver.check_file."""
+        if self._is_checked:
+            await trio.lowlevel.checkpoint()
+            return
+        stopped = threading.Event()
+        check = partial(
+            quick_check, self._path, seconds=math.inf, is_stopped=stopped.is_set, is_gentle=True
+        )
+        try:
+            checked = await trio.to_thread.run_sync(check, abandon_on_cancel=True)
+        except sqlite3.Error as error:
+            raise Unavailable(f"{self._path.name} cannot be checked: {error}", 5) from error
+        finally:
+            stopped.set()
+        self._is_checked = checked.is_complete
+        for record in checked.records:
+            self.damage.note(record)
+        if checked.file is not None:
+            self.damage.note(checked.file)
 
     async def close(self) -> None:
         """Close what is idle or becomes so within 5 s; what hangs in the disk is
@@ -205,7 +254,14 @@ async def open_sqlite(
             # Ours alone, and SQLite gives its -wal and -shm files the same mode.
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             await driver.migrate(migrations)
+            await driver.check_at_start()
+        except CatalogDamaged as error:
+            raise StartupError(error.reason) from error
+        except UnicodeDecodeError as error:
+            raise StartupError(file_damaged(path, NOT_TEXT).reason) from error
         except (OSError, sqlite3.Error, Unavailable) as error:
+            if isinstance(error, sqlite3.Error) and is_damage(error):
+                raise StartupError(file_damaged(path, str(error)).reason) from error
             raise StartupError(
                 f"the database {path} cannot be opened: {error}; check the folder, its "
                 "permissions and its disk, or restore a backup"

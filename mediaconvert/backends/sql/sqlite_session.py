@@ -7,6 +7,7 @@ the domain's. Called by `sqlite.py` only; never touches the event loop.
 from __future__ import annotations
 
 import contextlib
+import re
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,20 +15,25 @@ from pathlib import Path
 from typing import TypeVar
 
 from mediaconvert.backends.sql.clock import CatalogClock, Reading, boot_us
+from mediaconvert.backends.sql.damage import DamageLog
 from mediaconvert.backends.sql.driver import (
     Body,
     Connection,
     Param,
     QueryError,
     UniqueViolation,
+    no_row,
     nothing_changed,
 )
-from mediaconvert.errors import InvalidRequest, StorageFull, Unavailable
+from mediaconvert.backends.sql.sqlite_check import NOT_TEXT, file_damaged, is_damage
+from mediaconvert.errors import DamagedRecord, InvalidRequest, StorageFull, Unavailable
 
 T = TypeVar("T")
 
 _CLOCK, _CLOCK_OFFSET = "clock", "clock_offset"
 """The named queries that the driver itself calls."""
+
+_PARAM = re.compile(r"\?(\d+)")
 
 # How often a running statement looks at the clock: some 10,000 of SQLite's steps take well
 # under a millisecond.
@@ -50,10 +56,17 @@ class ReadOnlyFile(Exception):
 
 class Session:
     def __init__(
-        self, path: Path, queries: Mapping[str, str], clock: CatalogClock, *, is_writer: bool
+        self,
+        path: Path,
+        queries: Mapping[str, str],
+        clock: CatalogClock,
+        damage: DamageLog,
+        *,
+        is_writer: bool,
     ) -> None:
         self._path = path
         self._clock = clock
+        self._damage = damage
         self._queries = queries
         self._is_writer = is_writer
         self._raw: sqlite3.Connection | None = None
@@ -70,7 +83,9 @@ class Session:
             # that somebody else has written.
             raw.execute("begin immediate" if self._is_writer else "begin")
             try:
-                connection = _SqliteConnection(raw, self._queries, self._clock, self._stop_at)
+                connection = _SqliteConnection(
+                    raw, self._queries, self._clock, self._damage, self._stop_at
+                )
                 result = _drive(body, connection)
                 # Whoever asked has been told by now that it failed.
                 connection.check_deadline()
@@ -82,13 +97,38 @@ class Session:
             raise InvalidRequest(
                 f"the text {error.object!r} holds half a surrogate pair; send valid Unicode"
             ) from error
+        except UnicodeDecodeError as error:
+            self.close()
+            raise file_damaged(self._path, NOT_TEXT) from error
+        except MemoryError as error:
+            # SQLite's way to say that it got none; a damaged row may ask for gigabytes.
+            self.close()
+            raise Unavailable("the catalog has no memory left", 5) from error
         except sqlite3.Error as error:
-            failure = _translated(error)
+            failure = self._translated(error)
             if isinstance(failure, (Unavailable, ReadOnlyFile)):
                 # The next transaction starts on a fresh connection.
                 self.close()
             raise failure from error
         return result
+
+    def _translated(self, error: sqlite3.Error) -> Exception:
+        return file_damaged(self._path, str(error)) if is_damage(error) else _translated(error)
+
+    def check_queries(self) -> None:
+        """Have SQLite read the whole schema and prepare every query. Raises CatalogDamaged where
+        the schema is not what the migrations made, sqlite3.Error."""
+        self._stop_at = float("inf")
+        raw = self._open()
+        for text in self._queries.values():
+            count = max((int(number) for number in _PARAM.findall(text)), default=0)
+            try:
+                raw.execute(f"explain {text}", (None,) * count).close()
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
+                    raise
+                why = f"its schema is not what this program made: {error}"
+                raise file_damaged(self._path, why) from error
 
     def schema_version(self) -> int:
         """0 for a new file."""
@@ -142,6 +182,8 @@ class Session:
 
     def _prepare(self, raw: sqlite3.Connection) -> None:
         raw.row_factory = sqlite3.Row
+        # What is not UTF-8 is found row by row (values.py), and not by the whole answer failing.
+        raw.text_factory = _decode
         raw.execute("pragma journal_mode = wal")
         # In WAL only FULL syncs at every commit: an acknowledged one survives power loss.
         raw.execute("pragma synchronous = full")
@@ -176,9 +218,11 @@ class _SqliteConnection:
         raw: sqlite3.Connection,
         queries: Mapping[str, str],
         clock: CatalogClock,
+        damage: DamageLog,
         stop_at: float,
     ) -> None:
         self._raw = raw
+        self.damage = damage
         self._queries = queries
         self._clock = clock
         self._stop_at = stop_at
@@ -200,8 +244,10 @@ class _SqliteConnection:
         return rows[0] if rows else None
 
     async def fetch_one(self, query: str, *params: Param) -> sqlite3.Row:
-        row: sqlite3.Row = self._run(query, params).fetchall()[0]
-        return row
+        rows: list[sqlite3.Row] = self._run(query, params).fetchall()
+        if not rows:
+            raise no_row(query)
+        return rows[0]
 
     async def execute(self, query: str, *params: Param) -> int:
         return self._run(query, params).rowcount
@@ -212,7 +258,7 @@ class _SqliteConnection:
         if "returning" in text:
             # Python 3.12 and 3.13 refuse it at the second row; so that 3.11 does not hide it.
             raise QueryError(f"the query '{query}' answers rows, and cannot be run once a row")
-        with _unique_violations():
+        with _row_errors(query):
             self._raw.executemany(text, rows)
 
     async def now_us(self) -> int:
@@ -234,7 +280,7 @@ class _SqliteConnection:
     def _run(self, query: str, params: Sequence[Param]) -> sqlite3.Cursor:
         self.check_deadline()
         text = self._queries[query]
-        with _unique_violations():
+        with _row_errors(query):
             try:
                 return self._raw.execute(text, params)
             except OverflowError:
@@ -251,13 +297,23 @@ def _in_range(param: Param) -> Param:
 
 
 @contextlib.contextmanager
-def _unique_violations() -> Iterator[None]:
+def _row_errors(query: str) -> Iterator[None]:
+    """UniqueViolation, or DamagedRecord where rows in the tables are not what our statements
+    write: JSON that is none, values of a wrong type, references to nothing."""
     try:
         yield
     except sqlite3.IntegrityError as error:
         if error.sqlite_errorcode in _UNIQUE:
             raise UniqueViolation(str(error)) from error
+        raise DamagedRecord("query", query, str(error)) from error
+    except sqlite3.OperationalError as error:
+        if "malformed JSON" in str(error):
+            raise DamagedRecord("query", query, str(error)) from error
         raise
+
+
+def _decode(value: bytes) -> str:
+    return value.decode("utf-8", "surrogateescape")
 
 
 def _drive(body: Body[T], connection: Connection) -> T:
@@ -288,8 +344,6 @@ def _translated(error: sqlite3.Error) -> Exception:
     if primary in (
         sqlite3.SQLITE_IOERR,
         sqlite3.SQLITE_CANTOPEN,
-        sqlite3.SQLITE_CORRUPT,
-        sqlite3.SQLITE_NOTADB,
         sqlite3.SQLITE_NOMEM,
     ):
         return Unavailable(f"the catalog's file cannot be used: {error}", 5)

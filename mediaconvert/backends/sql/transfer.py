@@ -14,6 +14,7 @@ from typing import cast
 
 from mediaconvert.backends.sql import rows
 from mediaconvert.backends.sql.driver import Connection, Driver, Param, Row
+from mediaconvert.backends.sql.rows import meta_value
 from mediaconvert.errors import StartupError
 from mediaconvert.model import BlobId, Segment
 
@@ -171,7 +172,7 @@ class CatalogTransfer:
         while page := await _page(self._source, table, after):
             after = _key(table, page[-1])
             state.reached[table.name] = list(after)
-            values = [_values(row) for row in page]
+            values = [_intact_values(table, row) for row in page]
             dumped = state.dumped()
 
             async def body(
@@ -264,7 +265,7 @@ async def _load_state(conn: Connection) -> MoveState | None:
 
 async def _meta(conn: Connection, name: str) -> str | None:
     row = await conn.fetch_row("meta_get", name)
-    return None if row is None else str(row["value"])
+    return None if row is None else meta_value(row)
 
 
 async def _page(driver: Driver, table: Table, after: Sequence[Param]) -> Sequence[Row]:
@@ -277,6 +278,21 @@ async def _page(driver: Driver, table: Table, after: Sequence[Param]) -> Sequenc
 def _values(row: Row) -> tuple[Param, ...]:
     # Both drivers' rows are sequences too, in the order of the query's columns.
     return tuple(cast("Iterable[Param]", row))
+
+
+def _intact_values(table: Table, row: Row) -> tuple[Param, ...]:
+    values = _values(row)
+    for value in values:
+        if isinstance(value, str) and not value.isascii():
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                key = ", ".join(f"{column} {row[column]!a}" for column in table.key)
+                raise StartupError(
+                    f"the row of {table.name} with {key} is damaged (a text is not UTF-8); restore "
+                    "the source from a backup or delete the row, then move again"
+                ) from None
+    return values
 
 
 def _key(table: Table, row: Row) -> tuple[Param, ...]:

@@ -11,6 +11,7 @@ from mediaconvert.backends.sql.buckets import owned_bucket
 from mediaconvert.backends.sql.driver import Connection, Driver, Isolation, Row
 from mediaconvert.backends.sql.listing import list_uploads
 from mediaconvert.backends.sql.transitions import require_version
+from mediaconvert.backends.sql.values import optional_moment, readable, record
 from mediaconvert.backends.sql.versions import commit_object, load_object
 from mediaconvert.conditions import is_same_time
 from mediaconvert.errors import PreconditionFailed, UploadNotFound
@@ -22,7 +23,6 @@ from mediaconvert.model import (
     NewObject,
     ObjectHeaders,
     Part,
-    Segment,
     Upload,
     UploadPage,
     VersionId,
@@ -112,7 +112,8 @@ class SqlUploads:
     ) -> tuple[Part, ...]:
         async def body(conn: Connection) -> tuple[Part, ...]:
             await _open_upload(conn, ref, key, upload_id)
-            return await _parts(conn, upload_id, after, limit)
+            found = await _part_rows(conn, upload_id, after, limit)
+            return tuple(readable(conn, found, lambda each: rows.part(*each)))
 
         return await self._driver.read(body)
 
@@ -192,20 +193,33 @@ async def _open_upload(
     return row
 
 
+@record("uploads")
+def _completed_at(upload: Row) -> int:
+    return optional_moment(upload, "completed_at") or 0
+
+
 async def _completed_before(conn: Connection, upload: Row) -> Committed:
     """The first answer once more, for a client that did not hear it."""
     row = await conn.fetch_row("object_current", upload["bucket_id"], upload["key"])
-    is_recent = upload["completed_at"] > await conn.steady_us() - REMEMBERED_US
+    is_recent = _completed_at(upload) > await conn.steady_us() - REMEMBERED_US
     if row is None or row["id"] != upload["object_id"] or not is_recent:
         raise UploadNotFound(upload["id"])
     return Committed(await load_object(conn, row, with_job=True), upload["job_id"])
 
 
 async def _parts(conn: Connection, upload_id: str, after: int, limit: int) -> tuple[Part, ...]:
+    """Raises DamagedRecord where one of them cannot be read: an object must not lack it."""
+    return tuple(rows.part(*found) for found in await _part_rows(conn, upload_id, after, limit))
+
+
+async def _part_rows(
+    conn: Connection, upload_id: str, after: int, limit: int
+) -> list[tuple[Row, list[Row]]]:
+    """Rows of parts, each with those of its segments."""
     found = await conn.fetch("parts_page", upload_id, after, limit)
     if not found:
-        return ()
-    segments: dict[int, list[Segment]] = {row["number"]: [] for row in found}
-    for row in await conn.fetch("parts_segments", upload_id, after, found[-1]["number"]):
-        segments[row["number"]].append(rows.segment(row))
-    return tuple(rows.part(row, segments[row["number"]]) for row in found)
+        return []
+    segments: dict[int, list[Row]] = {}
+    for row in await conn.fetch("parts_segments", upload_id, after, _MAX_PARTS):
+        segments.setdefault(row["number"], []).append(row)
+    return [(row, segments.get(row["number"], [])) for row in found]

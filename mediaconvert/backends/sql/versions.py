@@ -13,7 +13,7 @@ from mediaconvert.backends.sql import rows
 from mediaconvert.backends.sql.blobs import add_digests
 from mediaconvert.backends.sql.driver import Connection, Param, Row
 from mediaconvert.backends.sql.transitions import NewJob, submit_job
-from mediaconvert.conditions import Current, check_write
+from mediaconvert.conditions import check_write
 from mediaconvert.errors import ObjectNotFound
 from mediaconvert.model import (
     Bucket,
@@ -26,6 +26,8 @@ from mediaconvert.model import (
     StoredObject,
     VersionId,
 )
+
+_NONE = Conditions()
 
 
 async def commit_object(
@@ -96,12 +98,11 @@ async def _submit_upload(
 
 def check_current(conditions: Conditions, current: Row | None) -> None:
     """`check_write` against a key's current row, or none. Raises PreconditionFailed."""
-    check_write(
-        conditions,
-        None
-        if current is None
-        else Current(current["etag"], current["size"], current["created_at"]),
-    )
+    if current is None:
+        check_write(conditions, None)
+    elif conditions != _NONE:
+        # Without conditions nothing is read of it, so that a damaged one can be replaced.
+        check_write(conditions, rows.current_facts(current))
 
 
 async def replace_object(
@@ -185,6 +186,6 @@ async def load_object(conn: Connection, row: Row, *, with_job: bool) -> StoredOb
     object_id: ObjectId = row["id"]
     segments = await conn.fetch("object_segments", object_id)
     job = await conn.fetch_row("object_newest_job", object_id) if with_job else None
-    stored = rows.stored_object(row, map(rows.verified_segment, segments), job)
+    stored = rows.stored_object(row, segments, job, read_segment=rows.verified_segment)
     is_damaged = any(segment["damaged_at"] is not None for segment in segments)
     return replace(stored, is_damaged=True) if is_damaged else stored

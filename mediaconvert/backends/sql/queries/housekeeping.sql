@@ -89,7 +89,7 @@ select user_version as version from pragma_user_version;
 insert into meta (name, value) values ($1, $2) on conflict (name) do nothing;
 
 -- name: meta_get
-select value from meta where name = $1;
+select name, value from meta where name = $1;
 
 -- name: meta_set
 insert into meta (name, value) values ($1, $2)

@@ -42,7 +42,7 @@ update jobs set status = 'canceled', eta_seconds = null, finished_at = $4 + cloc
 where id = $2 and user_id = $1 and status = $3;
 
 -- name: job_history
-select h.from_status, h.to_status, h.message, h.triggered_by, h.created_at
+select h.id, h.from_status, h.to_status, h.message, h.triggered_by, h.created_at
 from job_history h join jobs j on j.id = h.job_id
 where h.job_id = $2 and j.user_id = $1
 order by h.id;

@@ -103,14 +103,14 @@ on conflict (blob_id) do nothing;
 
 -- name: list_from
 -- A page of keys from one on.
-select key, size, etag, storage_class, created_at, checksum_algorithm, checksum_type
+select id, key, size, etag, storage_class, created_at, checksum_algorithm, checksum_type
 from objects
 where bucket_id = $1 and is_current = 1 and key >= $2 and key < $3
 order by key limit $4;
 
 -- name: list_after
 -- A page of keys after one.
-select key, size, etag, storage_class, created_at, checksum_algorithm, checksum_type
+select id, key, size, etag, storage_class, created_at, checksum_algorithm, checksum_type
 from objects
 where bucket_id = $1 and is_current = 1 and key > $2 and key < $3
 order by key limit $4;
@@ -135,7 +135,7 @@ with recursive walk (n, key) as (
   )
   from walk w where w.key is not null and w.n < $7
 )
-select o.key, o.size, o.etag, o.storage_class, o.created_at, o.checksum_algorithm,
+select o.id, o.key, o.size, o.etag, o.storage_class, o.created_at, o.checksum_algorithm,
   o.checksum_type
 from walk w join objects o on o.bucket_id = $1 and o.is_current = 1 and o.key = w.key
 order by w.n;
@@ -164,7 +164,7 @@ with recursive walk (n, key) as (
   )
   from walk w where w.key is not null and w.n < $7
 )
-select o.key, o.size, o.etag, o.storage_class, o.created_at, o.checksum_algorithm,
+select o.id, o.key, o.size, o.etag, o.storage_class, o.created_at, o.checksum_algorithm,
   o.checksum_type
 from walk w join objects o on o.bucket_id = $1 and o.is_current = 1 and o.key = w.key
 order by w.n;

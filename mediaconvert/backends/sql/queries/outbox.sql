@@ -42,6 +42,10 @@ where id = 1 and token = $1 and (holder = $2 or lease_until <= $4);
 -- name: outbox_batch_close
 delete from outbox_batch where id = 1 and token = $1;
 
+-- name: outbox_batch_clear
+-- One that cannot be read.
+delete from outbox_batch;
+
 -- name: outbox_span
 -- At least as many as wait: ids are given in order, and some are never used. Each of the two
 -- is one look at an end of the index; in one select they would be a scan on SQLite.

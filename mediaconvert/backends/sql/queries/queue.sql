@@ -203,6 +203,13 @@ update jobs set status = 'pending', available_at = coalesce($2, created_at - clo
   worker_id = null, lease_token = null, lease_until = null
 where id = $1 and status = 'processing';
 
+-- name: job_quarantine
+-- Ends a job whose record cannot be read. Looks at nothing but its id and its status.
+update jobs set status = 'failed', error = $2, error_code = 'record_damaged', steps = '[]',
+  result = '{}', eta_seconds = null, finished_at = $3, worker_id = null, lease_token = null,
+  lease_until = null
+where id = $1 and status in ('pending', 'processing');
+
 -- name: job_give_up
 -- It ended its worker process too often.
 update jobs set status = 'failed', error = $2, error_code = 'poison', worker_deaths = $4,
