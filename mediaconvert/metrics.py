@@ -75,6 +75,12 @@ class Metrics:
             "Analytics events that this process dropped because too many waited.",
             registry=registry,
         )
+        self._slots = Gauge("mediaconvert_slots", "Worker slots.", registry=registry)
+        self._busy = Gauge("mediaconvert_slots_busy", "Worker slots with a job.", registry=registry)
+        self._init_damage(registry)
+        self._init_catalog_gauges(registry)
+
+    def _init_damage(self, registry: CollectorRegistry) -> None:
         self._damage = Counter(
             "mediaconvert_blob_damage_found",
             "Reads by this process that met a stored blob which is damaged or missing.",
@@ -93,9 +99,6 @@ class Metrics:
         )
         for kind in ("record", "file"):
             self._damaged.labels(kind)
-        self._slots = Gauge("mediaconvert_slots", "Worker slots.", registry=registry)
-        self._busy = Gauge("mediaconvert_slots_busy", "Worker slots with a job.", registry=registry)
-        self._init_catalog_gauges(registry)
 
     def _init_catalog_gauges(self, registry: CollectorRegistry) -> None:
         def gauge(name: str, help: str) -> Gauge:

@@ -16,8 +16,9 @@ import trio
 from mediaconvert.digests import BlockDigests
 from mediaconvert.errors import BlobDamaged, Unavailable
 from mediaconvert.model import BlobRecord, Segment
+from mediaconvert.ports.blob_records import BlobRecords
 from mediaconvert.ports.blobs import BlobStore
-from mediaconvert.ports.catalog import BlobRecords, Catalog
+from mediaconvert.ports.catalog import Catalog
 
 log = logging.getLogger(__name__)
 

@@ -19,9 +19,7 @@ from typing import Protocol
 
 from mediaconvert.errors import CatalogDamaged, DamagedRecord, PreconditionFailed
 from mediaconvert.model import (
-    BlobDigest,
     BlobId,
-    BlobRecord,
     Bucket,
     BucketRef,
     ClaimedJob,
@@ -29,7 +27,6 @@ from mediaconvert.model import (
     Conditions,
     Credential,
     CredentialId,
-    DamagedObject,
     EventBatch,
     Job,
     JobFailure,
@@ -57,6 +54,7 @@ from mediaconvert.model import (
     UserId,
     VersionId,
 )
+from mediaconvert.ports.blob_records import BlobRecords
 
 
 class Users(Protocol):
@@ -217,32 +215,6 @@ class Uploads(Protocol):
     ) -> None:
         """The parts' blobs become garbage. With `if_initiated_us`, PreconditionFailed unless
         the upload was initiated at that time; both in one transaction."""
-
-
-class BlobRecords(Protocol):
-    """Digests of blobs, and which blobs are damaged. Digests of new blobs are stored by the
-    commit that first refers to them: their segments carry them."""
-
-    async def digests(self, blob_ids: Sequence[BlobId]) -> dict[BlobId, BlobDigest]:
-        """Those that are known; blobs without a digest are left out."""
-
-    async def page(self, after: str, limit: int) -> tuple[BlobRecord, ...]:
-        """Blobs that an object or a part refers to, by name, after the name `after`."""
-
-    async def set_digest(self, blob_id: BlobId, digest: BlobDigest) -> None:
-        """Of a blob that has none. An existing digest is kept."""
-
-    async def mark_damaged(self, blob_id: BlobId) -> bool:
-        """Whether it was not marked before."""
-
-    async def mark_intact(self, blob_id: BlobId) -> bool:
-        """Remove the mark; whether there was one."""
-
-    async def count_damaged(self) -> int:
-        """Blobs that are marked. Cheap, for /ready."""
-
-    async def damaged_objects(self, limit: int) -> tuple[DamagedObject, ...]:
-        """Objects with a damaged blob, of all users, by bucket and key: for the operator."""
 
 
 class Pipelines(Protocol):

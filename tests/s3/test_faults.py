@@ -59,13 +59,13 @@ def blobs_of(served: Served, ref: BucketRef, key: str) -> list[Path]:
     return found
 
 
-def test_a_missing_blob_is_a_503_before_the_status_is_sent(
+def test_a_missing_blob_is_a_500_before_the_status_is_sent(
     served: Served, person: Any, s3: Any, bucket: str
 ) -> None:
     s3.put_object(Bucket=bucket, Key="k", Body=b"x" * 1000)
     (path,) = blobs_of(served, BucketRef(person.user_id, bucket), "k")
     path.unlink()
-    assert refused(s3.get_object, Bucket=bucket, Key="k") == (503, "ServiceUnavailable")
+    assert refused(s3.get_object, Bucket=bucket, Key="k") == (500, "InternalError")
     assert s3.head_object(Bucket=bucket, Key="k")["ContentLength"] == 1000
 
 

@@ -138,7 +138,7 @@ async def _claimed(
             row = found.get(job_id)
             if row is None:
                 raise damaged("jobs", job_id, "its pipeline's text is missing")
-            changes.append(_started(row))
+            changes.append(_started(row, message))
             if row["id"] is None:
                 sourceless.append(row)
             else:
@@ -152,10 +152,9 @@ async def _claimed(
     return tuple(claimed)
 
 
-def _started(row: Row) -> Change:
+def _started(row: Row, message: str) -> Change:
     facts = rows.claimed_facts(row)
-    message = f"Attempt {facts.attempt} started."
-    return Change(facts, JobStatus.PENDING, TriggeredBy.WORKER, message)
+    return Change(facts, JobStatus.PENDING, TriggeredBy.WORKER, message.format(facts.attempt))
 
 
 async def _end_without_source(conn: Connection, row: Row) -> None:

@@ -64,13 +64,12 @@ select count(*) as damaged from blobs where damaged_at is not null;
 
 -- name: blobs_damaged_objects
 -- Objects that contain a damaged blob, at most $1.
-select k.name as bucket, o.key, d.blob_id, o.is_current
-from blobs d
-join object_segments s on s.blob_id = d.blob_id
+select k.name as bucket, o.key, s.blob_id, o.is_current
+from object_segments s
 join objects o on o.id = s.object_id
 join buckets k on k.id = o.bucket_id
-where d.damaged_at is not null
-order by k.name, o.key, d.blob_id limit $1;
+where s.blob_id in (select d.blob_id from blobs d where d.damaged_at is not null)
+order by k.name, o.key, s.blob_id limit $1;
 
 -- name: blob_forget
 delete from blobs where blob_id = $1;
