@@ -7,6 +7,7 @@ worker pool, read by `/metrics`.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from prometheus_client import (
@@ -17,6 +18,7 @@ from prometheus_client import (
     Histogram,
     generate_latest,
 )
+from prometheus_client.core import CounterMetricFamily
 from prometheus_client.process_collector import ProcessCollector
 
 from mediaconvert import __version__
@@ -39,6 +41,17 @@ class SlotHolder(Protocol):
 
     @property
     def slots_busy(self) -> int: ...
+
+
+class _LostLines:
+    """A collector: the count is the log's own."""
+
+    def __init__(self, lost_lines: Callable[[], int]) -> None:
+        self._lost_lines = lost_lines
+
+    def collect(self) -> Iterable[CounterMetricFamily]:
+        text = "Log lines that could not be written."
+        yield CounterMetricFamily("mediaconvert_log_lines_lost", text, self._lost_lines())
 
 
 class Metrics:
@@ -145,6 +158,10 @@ class Metrics:
         """Tell the pool's slots, as they are at each scrape. Once a process."""
         self._slots.set_function(lambda: pool.slots)
         self._busy.set_function(lambda: pool.slots_busy)
+
+    def watch_log(self, lost_lines: Callable[[], int]) -> None:
+        """Tell how many log lines were lost, as it is at each scrape. Once a process."""
+        self.registry.register(_LostLines(lost_lines))
 
     def render(self, gauges: CatalogGauges | None) -> bytes:
         """The text of a scrape; without gauges the catalog is said to be down."""

@@ -13,10 +13,11 @@ import os
 import signal
 import threading
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from types import FrameType
 
 import trio
 
@@ -45,6 +46,8 @@ FORCED_STOP_SECONDS = 2.0
 # is what a crash leaves, and the next start takes it back.
 STOP_SECONDS = 24.5
 SECOND_STOP_SECONDS = 2.5
+ALARM_SECONDS = 0.4
+"""After these, for a process whose other threads are stuck as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,7 @@ async def supervise(
             try:
                 async with open_front(settings, backends, keys, tools, metrics) as front:
                     flusher.observe(metrics.events_dropped)
+                    metrics.watch_log(logs.lost_lines)
                     tree = _Tree(settings, backends, tools, front, reload, announce, task_status)
                     await tree.run(stop)
             finally:
@@ -220,6 +224,7 @@ class _Tree:
 
     async def _signals(self, stopping: trio.Event, *, task_status: trio.TaskStatus[None]) -> None:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+            _arm_alarm()
             task_status.started()
             async for number in signals:
                 if number == signal.SIGHUP:
@@ -248,16 +253,42 @@ class _Tree:
         systemd.notify("READY=1")
 
 
+def _arm_alarm() -> None:
+    """Have the first two signals to stop set an alarm, whatever becomes of the event loop.
+
+    A loop that hangs in a system call reads no signals, but Python's handlers interrupt it.
+    Called after Trio has installed its own handlers, which go on."""
+    bounds = [SECOND_STOP_SECONDS, STOP_SECONDS]
+
+    def chain(number: signal.Signals) -> None:
+        then = signal.getsignal(number)
+        assert callable(then)  # Trio's
+
+        def handler(received: int, frame: FrameType | None) -> None:
+            if bounds:
+                signal.setitimer(signal.ITIMER_REAL, bounds.pop() + ALARM_SECONDS)
+            then(received, frame)
+
+        signal.signal(number, handler)
+
+    # No lock, no log: the handler may have interrupted their owner.
+    signal.signal(signal.SIGALRM, lambda *_: os._exit(0))
+    chain(signal.SIGTERM)
+    chain(signal.SIGINT)
+
+
 def _exit_within(seconds: float) -> None:
     """End the process then, whatever still hangs; its children die with it."""
 
     def give_up() -> None:
         log.warning("stopping took too long: the rest is left to the next start")
+        logs.flush(ALARM_SECONDS / 2)
         os._exit(0)
 
     timer = threading.Timer(seconds, give_up)
     timer.daemon = True
-    timer.start()
+    with suppress(RuntimeError):  # no thread can be started; there is the alarm
+        timer.start()
 
 
 async def _watchdog() -> None:

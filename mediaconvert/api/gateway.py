@@ -57,7 +57,7 @@ class Gateway:
 
     @property
     def under_way(self) -> int:
-        """Requests that have not been answered to their end."""
+        """Requests that have not been answered to their end, without probes."""
         return self._under_way
 
     @property
@@ -97,7 +97,8 @@ class Gateway:
     async def _pass_on(
         self, scope: Scope, record: AccessRecord, receive: Receive, send: Send
     ) -> None:
-        counted = not self.draining  # probes of /health must not hold up the drain
+        # Probes must not hold up the drain: /ready waits for dependencies that hang.
+        counted = not (self.draining or _is_probe(record.door, scope["raw_path"]))
         self._under_way += counted
         try:
             app = self._apps[record.door]
@@ -112,8 +113,7 @@ class Gateway:
     def _refusal(self, door: Door, raw_path: bytes) -> BadRequest | None:
         if problem := path_problem(raw_path):
             return BadRequest(400, "invalid_uri", problem)
-        is_probe = door is Door.REST and raw_path in _OPEN_WHILE_DRAINING
-        if self.draining and not is_probe:
+        if self.draining and not _is_probe(door, raw_path):
             return BadRequest(503, "draining", "the server is stopping; try again in a moment")
         return None
 
@@ -158,6 +158,10 @@ class Gateway:
         self._metrics.bytes_sent(door, record.sent_bytes)
         if record.status and (is_own_answer or record.door is Door.S3):
             self._metrics.request(door, scope["method"], record.status, record.seconds)
+
+
+def _is_probe(door: Door, raw_path: bytes) -> bool:
+    return door is Door.REST and raw_path in _OPEN_WHILE_DRAINING
 
 
 def path_problem(raw_path: bytes) -> str | None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from mediaconvert import SOURCE_URL, __version__
 from mediaconvert.cli.options import add_settings_options
 from mediaconvert.errors import JobError, Refusal, StartupError, Unavailable
+from mediaconvert.standard_streams import hold_streams, report
 
 IMAGE_SERVER = "image-server"
 """Started by the service itself, in the sandbox; of no use to a person, and shown to none."""
@@ -150,11 +151,14 @@ def run_command(arguments: argparse.Namespace) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status: 0 done, 1 refused or failed with a sentence, 2 wrong usage."""
+    is_program = argv is None
     argv = sys.argv[1:] if argv is None else argv
     if list(argv) == [IMAGE_SERVER]:
         from mediaconvert.tools import image_server
 
         return image_server.main()
+    if is_program:
+        hold_streams()
     arguments = build_parser().parse_args(argv)
     if (machine := (platform.system(), platform.machine())) != ("Linux", "x86_64"):
         print(f"mediaconvert runs on Linux x86-64; this is {' '.join(machine)}", file=sys.stderr)
@@ -193,7 +197,7 @@ def _say(errors: Sequence[Exception]) -> int:
     for error in errors:
         sentence = error.reason if isinstance(error, Unavailable) else str(error)
         for line in sentence.splitlines():
-            print(f"mediaconvert: {line}", file=sys.stderr)
+            report(f"mediaconvert: {line}")
         for line in error.log if isinstance(error, JobError) else ():
             print(f"    {line}", file=sys.stderr)
     return 1

@@ -16,9 +16,13 @@ import trio
 
 from mediaconvert import logs
 from mediaconvert.cli.options import load_configuration
+from mediaconvert.errors import StartupError
 from mediaconvert.moving.note import find_note
 from mediaconvert.settings import Settings
 from mediaconvert.supervisor import Running, supervise
+
+FEWEST_FILES = 80
+"""Enough to start; tools are given descriptors from number 64 up (`tools.starter`)."""
 
 log = logging.getLogger("mediaconvert.serve")
 
@@ -29,6 +33,8 @@ _M_MMAP_THRESHOLD = -3
 
 def run(arguments: argparse.Namespace) -> int:
     """Exit status 0 after a drain that was asked for."""
+    # Not the caller's: with some, the service could not use the folders that it makes.
+    os.umask(0o077)
     configuration = load_configuration(arguments)
     logs.configure(configuration.settings.logging)
     _warn_of_move(configuration.settings)
@@ -56,15 +62,25 @@ def _warn_of_move(settings: Settings) -> None:
 
 def _take_signals() -> None:
     """Until the supervisor listens, and after it did: nothing has begun, or all is written."""
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    signal.signal(signal.SIGTERM, _end_early)
     # A handler and not SIG_IGN, which children would inherit.
     signal.signal(signal.SIGHUP, lambda *_: None)
 
 
+def _end_early(*_: object) -> None:
+    logs.flush()
+    os._exit(0)
+
+
 def _raise_file_limit() -> None:
     """All the descriptors that we may have: the usual 1,024 are for programs that call select(),
-    and fewer than `server.max_connections` with a file each."""
+    and fewer than `server.max_connections` with a file each. Raises StartupError."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < FEWEST_FILES:
+        raise StartupError(
+            f"this process may open {hard} files, and needs at least {FEWEST_FILES}; raise the "
+            "limit with 'ulimit -n' or LimitNOFILE="
+        )
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 

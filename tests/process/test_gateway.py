@@ -13,6 +13,7 @@ import trio
 from mediaconvert.api.asgi import App, Receive, Scope, Send
 from mediaconvert.api.gateway import Gateway
 from mediaconvert.metrics import Metrics
+from mediaconvert.settings import ServerSettings
 from tests.process.raw_http import Served, only_http, respond, served, whole_body
 
 
@@ -123,6 +124,23 @@ async def test_while_draining_only_probes_are_answered() -> None:
             assert (answer.status, answer.headers["connection"]) == (503, "close")
             assert int(answer.headers["retry-after"]) > 0
             assert await other.is_closed()
+
+
+async def test_the_drain_does_not_wait_for_a_probe_that_hangs() -> None:
+    asked = trio.Event()
+
+    @only_http
+    async def hanging(scope: Scope, receive: Receive, send: Send) -> None:
+        asked.set()
+        await trio.sleep_forever()
+
+    gateway = Gateway(hanging, door(b"s3"))
+    async with served(gateway, ServerSettings(port=0, drain_requests_seconds=0)) as server:
+        client = await server.connect()
+        await client.send(get(b"/ready"))
+        await asked.wait()
+        gateway.begin_drain()
+        await gateway.wait_drained()
 
 
 async def test_the_drain_waits_for_what_is_under_way() -> None:

@@ -84,3 +84,11 @@ def test_two_processes_in_one_do_not_share_numbers() -> None:
     one, other = Metrics(), Metrics()
     one.request("rest", "GET", 200, 0.1)
     assert not any("request_seconds_count" in name for name in samples(other))
+
+
+def test_lost_log_lines_are_counted_as_of_the_scrape() -> None:
+    metrics, lost = Metrics(), [0]
+    metrics.watch_log(lambda: lost[0])
+    assert samples(metrics)["mediaconvert_log_lines_lost_total"] == 0
+    lost[0] = 7
+    assert samples(metrics)["mediaconvert_log_lines_lost_total"] == 7
