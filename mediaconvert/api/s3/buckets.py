@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 
 from mediaconvert.api.doors import RESERVED_NAMES
-from mediaconvert.api.s3.acl import refuse_acl_headers
 from mediaconvert.api.s3.documents import read_location
 from mediaconvert.api.s3.errors import S3Error, invalid_argument
 from mediaconvert.api.s3.headers import iso_date
@@ -75,11 +74,7 @@ async def create_bucket(services: Services, request: S3Request) -> Response:
     """S3 API: CreateBucket. A bucket that is the caller's already is a 409, in us-east-1 too
     (AWS answers 200 there, a courtesy to clients of 2006)."""
     check_bucket_name(request.bucket, RESERVED_NAMES)
-    refuse_acl_headers(request.headers)
-    headers = request.headers
-    if headers.get("x-amz-bucket-object-lock-enabled", "false").lower() != "false":
-        raise S3Error("NotImplemented", "object lock is not offered; leave its header out")
-    ownership = headers.get("x-amz-object-ownership", _OWNERSHIPS[0])
+    ownership = request.headers.get("x-amz-object-ownership", _OWNERSHIPS[0])
     if ownership not in _OWNERSHIPS:
         raise invalid_argument(
             "x-amz-object-ownership",
