@@ -12,6 +12,7 @@ from mediaconvert.api.s3.documents import read_location
 from mediaconvert.api.s3.errors import S3Error, invalid_argument
 from mediaconvert.api.s3.headers import iso_date
 from mediaconvert.api.s3.keys import check_bucket_name
+from mediaconvert.api.s3.payload import read_optional_document
 from mediaconvert.api.s3.request import S3Request, Services
 from mediaconvert.api.s3.responses import Response, no_content, xml_response
 from mediaconvert.api.s3.tokens import open_token, seal_token
@@ -82,7 +83,8 @@ async def create_bucket(services: Services, request: S3Request) -> Response:
             f"object ownership {ownership!r} does not exist; it is one of "
             + ", ".join(_OWNERSHIPS),
         )
-    region = _region(services, read_location(await request.body.read_all(_DOCUMENT_BYTES)))
+    document = await read_optional_document(services, request, _DOCUMENT_BYTES)
+    region = _region(services, read_location(document))
     await services.catalog.buckets.create(
         request.ref, region, limit=services.settings.s3.max_buckets
     )

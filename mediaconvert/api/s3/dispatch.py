@@ -20,6 +20,7 @@ from mediaconvert.api.s3.acl import refuse_acl_headers
 from mediaconvert.api.s3.auth import Authenticated, Authenticator
 from mediaconvert.api.s3.errors import S3Error, from_refusal, render_error
 from mediaconvert.api.s3.keys import Address, parse_address
+from mediaconvert.api.s3.payload import MAX_UNUSED_BYTES, read_optional_document
 from mediaconvert.api.s3.request import S3Request, Services, refuse_version
 from mediaconvert.api.s3.responses import Response
 from mediaconvert.api.s3.routes import Level, NoRoute, Route
@@ -95,6 +96,8 @@ class Dispatcher:
             scheme=scope["scheme"],
             is_virtual_host=address.is_virtual_host,
         )
+        if not route.has_body:
+            await read_optional_document(self._services, request, MAX_UNUSED_BYTES)
         return await route.handler(self._services, request)
 
 
