@@ -121,6 +121,10 @@ def _check_request(
             f"the upload was created with {algorithm} checksums; the complete request "
             f"declares {declared.algorithm}"
         )
+    if declared_type not in (None, "COMPOSITE", "FULL_OBJECT"):
+        raise InvalidRequest(
+            f"checksum type {declared_type!r} does not exist; it is COMPOSITE or FULL_OBJECT"
+        )
     if declared_type is not None and declared_type != (upload.checksum_type or declared_type):
         raise InvalidRequest(
             f"the upload was created using the {upload.checksum_type} checksum mode; the "

@@ -52,19 +52,23 @@ class Declared:
         return self.checksum.algorithm if self.checksum else self.trailing
 
 
-class UploadBody(Protocol):
-    """A body on its way in, its transfer coding undone."""
+class DeclaredBody(Protocol):
+    """A body with what its client said about it."""
 
     @property
     def declared(self) -> Declared: ...
+
+    def trailing_checksum(self) -> Checksum | None:
+        """The checksum that followed the body; asked after the last piece."""
+
+
+class UploadBody(DeclaredBody, Protocol):
+    """A body on its way in, its transfer coding undone."""
 
     def pieces(self) -> AsyncIterator[bytes]:
         """The bytes, once. Asking for the first is what lets a client that sent
         `Expect: 100-continue` begin. Raises IncompleteBody, SlowClient, BodyTooLarge, and
         what its framing refuses."""
-
-    def trailing_checksum(self) -> Checksum | None:
-        """The checksum that followed the body; asked after the last piece."""
 
 
 Commit = Callable[[tuple[Segment, ...], Digests], Awaitable[_T]]
@@ -143,7 +147,7 @@ async def _look_up(find: Find[_T], blob_id: BlobId) -> _T | None:
         return None
 
 
-def verify(body: UploadBody, digests: Digests) -> None:
+def verify(body: DeclaredBody, digests: Digests) -> None:
     """Compare a body, read to its end, with all that was declared of it. Raises
     ChecksumMismatch, IncompleteBody, InvalidRequest."""
     declared = body.declared

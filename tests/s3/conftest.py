@@ -24,9 +24,12 @@ def person(served: Served) -> Person:
 
 
 @pytest.fixture
-def s3(served: Served, person: Person) -> Any:
-    """The person's boto3 client."""
-    return served.client(person)
+def s3(served: Served, person: Person) -> Iterator[Any]:
+    """The person's boto3 client. Its connections end with the test: `select` takes descriptors
+    up to 1,023 only."""
+    client = served.client(person)
+    yield client
+    client.close()
 
 
 @pytest.fixture

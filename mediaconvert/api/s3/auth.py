@@ -66,8 +66,8 @@ class Authenticated:
     """Lower-case hex, when `payload` is SHA256: the body must have it."""
     is_presigned: bool
     query_headers: Mapping[str, str]
-    """Headers that a presigned URL carries as parameters (`x-amz-meta-…`, `x-amz-acl`, …);
-    they hold where the request has no such header itself."""
+    """Headers that the URL carries as parameters (`x-amz-meta-…`, `x-amz-acl`, …), presigned or
+    not: a condition there must not be skipped. They hold unless the request has the header."""
     _claim: Claim | None = field(default=None, repr=False)
     _secret: str = field(default="", repr=False)
 
@@ -148,7 +148,7 @@ class Authenticator:
             payload=payload,
             payload_sha256=payload_sha256,
             is_presigned=claim.is_presigned,
-            query_headers=_query_headers(request) if claim.is_presigned else {},
+            query_headers=_query_headers(request),
             _claim=claim,
             _secret=known.secret,
         )
@@ -173,9 +173,9 @@ class Authenticator:
             payload=payload,
             payload_sha256=payload_sha256,
             is_presigned=claim.is_presigned,
-            query_headers=_query_headers(request, *sigv2.STANDARD_HEADERS)
-            if claim.is_presigned
-            else {},
+            query_headers=_query_headers(
+                request, *(sigv2.STANDARD_HEADERS if claim.is_presigned else ())
+            ),
         )
 
     async def _known(self, access_key: str) -> KnownKey:
@@ -241,7 +241,7 @@ def _body_payload(request: SignedRequest, claim: Claim) -> str:
 
 
 def _query_headers(request: SignedRequest, *more: str) -> dict[str, str]:
-    """The headers that a presigned URL carries as parameters; `more` are names beside x-amz-*."""
+    """The headers that a URL carries as parameters; `more` are names beside x-amz-*."""
     found: dict[str, str] = {}
     for raw_name, value in request.query():
         name = raw_name.decode("latin-1").lower()

@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 
 from mediaconvert.api.doors import RESERVED_NAMES
-from mediaconvert.api.s3.acl import refuse_acl_headers
 from mediaconvert.api.s3.documents import read_location
 from mediaconvert.api.s3.errors import S3Error, invalid_argument
 from mediaconvert.api.s3.headers import iso_date
 from mediaconvert.api.s3.keys import check_bucket_name
+from mediaconvert.api.s3.payload import read_optional_document
 from mediaconvert.api.s3.request import S3Request, Services
 from mediaconvert.api.s3.responses import Response, no_content, xml_response
 from mediaconvert.api.s3.tokens import open_token, seal_token
@@ -75,11 +75,7 @@ async def create_bucket(services: Services, request: S3Request) -> Response:
     """S3 API: CreateBucket. A bucket that is the caller's already is a 409, in us-east-1 too
     (AWS answers 200 there, a courtesy to clients of 2006)."""
     check_bucket_name(request.bucket, RESERVED_NAMES)
-    refuse_acl_headers(request.headers)
-    headers = request.headers
-    if headers.get("x-amz-bucket-object-lock-enabled", "false").lower() != "false":
-        raise S3Error("NotImplemented", "object lock is not offered; leave its header out")
-    ownership = headers.get("x-amz-object-ownership", _OWNERSHIPS[0])
+    ownership = request.headers.get("x-amz-object-ownership", _OWNERSHIPS[0])
     if ownership not in _OWNERSHIPS:
         raise invalid_argument(
             "x-amz-object-ownership",
@@ -87,7 +83,8 @@ async def create_bucket(services: Services, request: S3Request) -> Response:
             f"object ownership {ownership!r} does not exist; it is one of "
             + ", ".join(_OWNERSHIPS),
         )
-    region = _region(services, read_location(await request.body.read_all(_DOCUMENT_BYTES)))
+    document = await read_optional_document(services, request, _DOCUMENT_BYTES)
+    region = _region(services, read_location(document))
     await services.catalog.buckets.create(
         request.ref, region, limit=services.settings.s3.max_buckets
     )

@@ -16,13 +16,16 @@ from urllib.parse import unquote_to_bytes
 from mediaconvert.api.asgi import ClientDisconnected, Receive, Scope, Send
 from mediaconvert.api.body import RequestBody
 from mediaconvert.api.disconnect import run_with_disconnect
+from mediaconvert.api.s3.acl import refuse_acl_headers
 from mediaconvert.api.s3.auth import Authenticated, Authenticator
 from mediaconvert.api.s3.errors import S3Error, from_refusal, render_error
 from mediaconvert.api.s3.keys import Address, parse_address
+from mediaconvert.api.s3.payload import MAX_UNUSED_BYTES, read_optional_document
 from mediaconvert.api.s3.request import S3Request, Services, refuse_version
 from mediaconvert.api.s3.responses import Response
 from mediaconvert.api.s3.routes import Level, NoRoute, Route
 from mediaconvert.api.s3.table import ROUTES
+from mediaconvert.api.s3.unsupported import refuse_unsupported
 from mediaconvert.errors import Refusal
 
 log = logging.getLogger(__name__)
@@ -79,6 +82,8 @@ class Dispatcher:
                 f"{route.operation} is not implemented by this service.",
                 {"Operation": route.operation},
             )
+        refuse_acl_headers(headers)
+        refuse_unsupported(route.operation, route.method, headers)
         request = S3Request(
             id=request_id,
             method=scope["method"],
@@ -91,6 +96,8 @@ class Dispatcher:
             scheme=scope["scheme"],
             is_virtual_host=address.is_virtual_host,
         )
+        if not route.has_body:
+            await read_optional_document(self._services, request, MAX_UNUSED_BYTES)
         return await route.handler(self._services, request)
 
 

@@ -54,6 +54,14 @@ def parse_content_md5(headers: Mapping[str, str]) -> bytes | None:
     return raw
 
 
+def declares_checksum(headers: Mapping[str, str]) -> bool:
+    """Whether a header or an announced trailer has a checksum of the body, known or not."""
+    return any(
+        name == "x-amz-trailer" or (name.startswith("x-amz-checksum-") and name not in _NOT_VALUES)
+        for name in headers
+    )
+
+
 def parse_checksum(headers: Mapping[str, str]) -> DeclaredChecksum:
     """The checksum of a body: in a header, or announced by `x-amz-trailer`.
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from mediaconvert.api.s3.acl import refuse_acl_headers
 from mediaconvert.api.s3.headers import parse_object_headers
 from mediaconvert.api.s3.integrity import parse_upload_checksum
 from mediaconvert.api.s3.request import S3Request, Services
 from mediaconvert.api.s3.responses import Response, no_content, xml_response
-from mediaconvert.api.s3.unsupported import refuse_unsupported
 from mediaconvert.api.s3.write_conditions import IF_MATCH_INITIATED, parse_time
 from mediaconvert.api.s3.xml import Element, render
 
@@ -15,8 +13,6 @@ from mediaconvert.api.s3.xml import Element, render
 async def create_multipart_upload(services: Services, request: S3Request) -> Response:
     """S3 API: CreateMultipartUpload. Metadata arrive here, and with them the pipeline, whose
     job starts at CompleteMultipartUpload."""
-    refuse_acl_headers(request.headers)
-    refuse_unsupported(request.headers)
     algorithm, kind = parse_upload_checksum(request.headers)
     upload = await services.intake.begin_upload(
         request.ref, request.key, parse_object_headers(request.headers), algorithm, kind

@@ -12,13 +12,11 @@ from mediaconvert.api.s3.payload import Payload
 from mediaconvert.api.s3.ranges import parse_copy_range
 from mediaconvert.api.s3.request import S3Request, Services
 from mediaconvert.api.s3.responses import Response, xml_response
-from mediaconvert.api.s3.unsupported import refuse_unsupported
 from mediaconvert.multipart import MAX_PARTS
 
 
 async def upload_part(services: Services, request: S3Request) -> Response:
     """S3 API: UploadPart."""
-    refuse_unsupported(request.headers)
     number = _part_number(request)
     body = Payload(request, limit=services.settings.s3.max_put_bytes)
     async with services.upload_slot(request.identity.user_id):
@@ -33,7 +31,6 @@ async def upload_part(services: Services, request: S3Request) -> Response:
 
 async def upload_part_copy(services: Services, request: S3Request) -> Response:
     """S3 API: UploadPartCopy, with x-amz-copy-source-range."""
-    refuse_unsupported(request.headers)
     source = copy_source(request)
     async with services.upload_slot(request.identity.user_id):
         part = await services.intake.copy_part(

@@ -8,7 +8,6 @@ from mediaconvert.api.s3.headers import http_date, job_headers
 from mediaconvert.api.s3.numbers import whole_number
 from mediaconvert.api.s3.request import S3Request, Services
 from mediaconvert.api.s3.responses import Response, xml_response
-from mediaconvert.api.s3.unsupported import refuse_unsupported
 from mediaconvert.api.s3.xml import Element, render
 from mediaconvert.model import PartInfo, StoredObject
 
@@ -18,7 +17,6 @@ _MAX_PARTS = 1000
 
 async def get_object_attributes(services: Services, request: S3Request) -> Response:
     """S3 API: GetObjectAttributes. The ETag stands there without quotes."""
-    refuse_unsupported(request.headers)
     wanted = _wanted(request)
     limit = min(_number(request, "x-amz-max-parts", _MAX_PARTS), _MAX_PARTS)
     marker = _number(request, "x-amz-part-number-marker", 0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from mediaconvert.api.s3.acl import refuse_acl_headers
 from mediaconvert.api.s3.errors import S3Error
 from mediaconvert.api.s3.headers import (
     iso_date,
@@ -15,7 +14,6 @@ from mediaconvert.api.s3.integrity import parse_upload_checksum
 from mediaconvert.api.s3.objects_put import job_header
 from mediaconvert.api.s3.request import S3Request, Services, refuse_version
 from mediaconvert.api.s3.responses import Response, xml_response
-from mediaconvert.api.s3.unsupported import refuse_unsupported
 from mediaconvert.api.s3.write_conditions import write_conditions
 from mediaconvert.api.s3.xml import Element, render
 from mediaconvert.intake import CopyFrom
@@ -26,8 +24,6 @@ async def copy_object(services: Services, request: S3Request) -> Response:
     """S3 API: CopyObject. Replaced metadata that name a pipeline start a job; copied ones do
     not, for the file has been through it. There are no tags, so either directive holds."""
     headers = request.headers
-    refuse_acl_headers(headers)
-    refuse_unsupported(headers)
     parse_directive(headers, "x-amz-tagging-directive")
     replaces = parse_directive(headers, "x-amz-metadata-directive") == "REPLACE"
     storage_class = parse_storage_class(headers) if "x-amz-storage-class" in headers else None

@@ -15,7 +15,6 @@ from mediaconvert.api.s3.headers import (
 from mediaconvert.api.s3.ranges import parse_range
 from mediaconvert.api.s3.request import S3Request, Services
 from mediaconvert.api.s3.responses import Response
-from mediaconvert.api.s3.unsupported import refuse_unsupported
 from mediaconvert.conditions import Verdict, check_read, failed_condition
 from mediaconvert.errors import PreconditionFailed
 from mediaconvert.model import StoredObject
@@ -55,7 +54,6 @@ async def head_object(services: Services, request: S3Request) -> Response:
 
 
 async def _stored(services: Services, request: S3Request) -> StoredObject:
-    refuse_unsupported(request.headers)
     return await services.catalog.objects.get(request.ref, request.key)
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from mediaconvert.api.s3.acl import refuse_acl_headers
 from mediaconvert.api.s3.headers import checksum_headers, parse_object_headers
 from mediaconvert.api.s3.payload import Payload
 from mediaconvert.api.s3.request import S3Request, Services
 from mediaconvert.api.s3.responses import Response
-from mediaconvert.api.s3.unsupported import refuse_unsupported
 from mediaconvert.api.s3.write_conditions import write_conditions
 from mediaconvert.model import Committed
 
@@ -16,8 +14,6 @@ JOB_HEADER = "x-mediaconvert-job-id"
 
 async def put_object(services: Services, request: S3Request) -> Response:
     """S3 API: PutObject. A `Pipeline` among the user metadata starts a job."""
-    refuse_acl_headers(request.headers)
-    refuse_unsupported(request.headers)
     headers = parse_object_headers(request.headers)
     conditions = write_conditions(request.headers)
     body = Payload(request, limit=services.settings.s3.max_put_bytes)

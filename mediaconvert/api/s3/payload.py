@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 
 from mediaconvert.api.body import RequestBody
 from mediaconvert.api.s3.chunked import ChunkedDecoder
 from mediaconvert.api.s3.errors import S3Error
 from mediaconvert.api.s3.integrity import (
     DeclaredChecksum,
+    declares_checksum,
     parse_checksum,
     parse_content_md5,
     parse_decoded_length,
@@ -24,6 +26,7 @@ from mediaconvert.digests import Digests
 from mediaconvert.errors import BodyTooLarge
 from mediaconvert.model import Checksum
 from mediaconvert.receiving import Declared, verify
+from mediaconvert.sigv4.canonical import EMPTY_SHA256, PayloadKind
 
 
 class Payload:
@@ -102,6 +105,8 @@ def _content_length(headers: Mapping[str, str], body: RequestBody) -> int:
 
 SMALL_DOCUMENT_BYTES = 64 << 10
 """1,000 connections x 64 KiB: at most 64 MiB."""
+MAX_UNUSED_BYTES = SMALL_DOCUMENT_BYTES
+"""Accepted of a body that the operation has no use for."""
 
 
 async def read_document(
@@ -132,3 +137,53 @@ async def read_document(
             pieces.append(piece)
     verify(payload, digests)
     return b"".join(pieces)
+
+
+async def read_optional_document(services: Services, request: S3Request, limit: int) -> bytes:
+    """A body that may be missing, compared with all that was declared of it.
+
+    Operations without a body discard the result: a body that the signature covers (or that
+    UNSIGNED-PAYLOAD leaves open) is read and has no effect, as on AWS, one that is not what was
+    signed is refused. Reading it keeps the connection in step with its client. Raises as
+    `read_document`, but needs no Content-Length.
+    """
+    if _is_plainly_empty(request):
+        return b""
+    if request.identity.payload.is_chunked:
+        return await read_document(services, request, limit)
+    has_checksum = declares_checksum(request.headers)
+    checksum = parse_checksum(request.headers) if has_checksum else DeclaredChecksum()
+    body = await request.body.read_all(limit)
+    declared = Declared(
+        size=len(body),
+        md5=parse_content_md5(request.headers),
+        sha256=request.identity.payload_sha256,
+        checksum=checksum.checksum,
+        trailing=checksum.trailing,
+    )
+    algorithms = (declared.algorithm,) if declared.algorithm else ()
+    digests = Digests(algorithms, payload_sha256=declared.sha256 is not None)
+    digests.update(body)
+    verify(_Whole(declared), digests)
+    return body
+
+
+def _is_plainly_empty(request: S3Request) -> bool:
+    """Whether there is no body and nothing that says otherwise: most requests by far."""
+    return (
+        request.body.declared_length == 0
+        and request.identity.payload in (PayloadKind.SHA256, PayloadKind.UNSIGNED)
+        and request.identity.payload_sha256 in (None, EMPTY_SHA256)
+        and "content-md5" not in request.headers
+        and not declares_checksum(request.headers)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    """A body that has been read; it cannot have trailers."""
+
+    declared: Declared
+
+    def trailing_checksum(self) -> None:
+        return None

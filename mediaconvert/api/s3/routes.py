@@ -49,6 +49,8 @@ class Route:
     """A header, in lower case, that must be there."""
     optional: frozenset[str] = field(default_factory=frozenset)
     """Names that are subresources elsewhere, and plain parameters here."""
+    has_body: bool = False
+    """Whether the handler reads the request's body. Where it does not, `dispatch` does."""
 
     @property
     def names(self) -> frozenset[str]:

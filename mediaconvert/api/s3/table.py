@@ -42,8 +42,9 @@ def _row(level: Level) -> Callable[..., Route]:
         header: str | None = None,
         handler: Handler | None = None,
         optional: frozenset[str] = frozenset(),
+        has_body: bool = False,
     ) -> Route:
-        return Route(operation, method, level, access, handler, queries, header, optional)
+        return Route(operation, method, level, access, handler, queries, header, optional, has_body)
 
     return row
 
@@ -54,7 +55,7 @@ ROUTES = Routes(
     (
         _service("ListBuckets", "GET", READ, handler=list_buckets),
         _service("ListDirectoryBuckets", "GET", READ, "max-directory-buckets"),
-        _bucket("CreateBucket", "PUT", WRITE, handler=create_bucket),
+        _bucket("CreateBucket", "PUT", WRITE, handler=create_bucket, has_body=True),
         _bucket("CreateBucketMetadataConfiguration", "POST", WRITE, "metadataConfiguration"),
         _bucket("CreateBucketMetadataTableConfiguration", "POST", WRITE, "metadataTable"),
         _bucket("CreateSession", "GET", WRITE, "session"),
@@ -79,7 +80,7 @@ ROUTES = Routes(
         _bucket("DeleteBucketReplication", "DELETE", WRITE, "replication"),
         _bucket("DeleteBucketTagging", "DELETE", WRITE, "tagging"),
         _bucket("DeleteBucketWebsite", "DELETE", WRITE, "website"),
-        _bucket("DeleteObjects", "POST", WRITE, "delete", handler=delete_objects),
+        _bucket("DeleteObjects", "POST", WRITE, "delete", handler=delete_objects, has_body=True),
         _bucket("DeletePublicAccessBlock", "DELETE", WRITE, "publicAccessBlock"),
         _bucket("GetBucketAbac", "GET", READ, "abac"),
         _bucket("GetBucketAccelerateConfiguration", "GET", READ, "accelerate"),
@@ -162,7 +163,12 @@ ROUTES = Routes(
             "AbortMultipartUpload", "DELETE", WRITE, "uploadId", handler=abort_multipart_upload
         ),
         _object(
-            "CompleteMultipartUpload", "POST", WRITE, "uploadId", handler=complete_multipart_upload
+            "CompleteMultipartUpload",
+            "POST",
+            WRITE,
+            "uploadId",
+            handler=complete_multipart_upload,
+            has_body=True,
         ),
         _object("CopyObject", "PUT", WRITE, header="x-amz-copy-source", handler=copy_object),
         _object("CreateMultipartUpload", "POST", WRITE, "uploads", handler=create_multipart_upload),
@@ -182,7 +188,7 @@ ROUTES = Routes(
         ),
         _object("ListObjectAnnotations", "GET", READ, "annotation"),
         _object("ListParts", "GET", READ, "uploadId", handler=list_parts),
-        _object("PutObject", "PUT", WRITE, handler=put_object),
+        _object("PutObject", "PUT", WRITE, handler=put_object, has_body=True),
         _object("PutObjectAcl", "PUT", WRITE, "acl"),
         _object("PutObjectAnnotation", "PUT", WRITE, "annotation", "annotationName"),
         _object("PutObjectLegalHold", "PUT", WRITE, "legal-hold"),
@@ -192,7 +198,9 @@ ROUTES = Routes(
         _object("RestoreObject", "POST", WRITE, "restore"),
         _object("SelectObjectContent", "POST", READ, "select", "select-type=2"),
         _object("UpdateObjectEncryption", "PUT", WRITE, "encryption"),
-        _object("UploadPart", "PUT", WRITE, "partNumber", "uploadId", handler=upload_part),
+        _object(
+            "UploadPart", "PUT", WRITE, "partNumber", "uploadId", handler=upload_part, has_body=True
+        ),
         _object(
             "UploadPartCopy",
             "PUT",
