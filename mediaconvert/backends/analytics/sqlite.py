@@ -39,4 +39,5 @@ async def open_analytics_driver(
     async with open_sqlite(
         path, queries, migrations, readers=2, deadline_seconds=deadline_seconds
     ) as driver:
+        await driver.check_queries()
         yield driver

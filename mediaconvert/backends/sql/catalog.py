@@ -79,6 +79,7 @@ async def open_sqlite_driver(
         readers=readers,
         deadline_seconds=deadline_seconds,
     ) as driver:
+        await driver.check_queries()
         yield driver
 
 

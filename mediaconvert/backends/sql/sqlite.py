@@ -148,10 +148,26 @@ class SqliteDriver:
             applied = session.schema_version()
             for migration in pending(migrations, applied, f"the database {self._path}"):
                 session.apply(migration.version, migration.name, migration.statements)
-            session.check_queries()
 
         try:
             await trio.to_thread.run_sync(run)
+        finally:
+            self._writers.put(session)
+
+    async def check_queries(self) -> None:
+        """Have every query prepared, which reads the whole schema. Raises StartupError where the
+        schema is not the one that the program's migrations made."""
+        session = await self._writers.take(math.inf)
+        try:
+            await trio.to_thread.run_sync(session.check_queries)
+        except CatalogDamaged as error:
+            raise StartupError(error.reason) from error
+        except UnicodeDecodeError as error:
+            raise StartupError(file_damaged(self._path, NOT_TEXT).reason) from error
+        except sqlite3.Error as error:
+            if is_damage(error):
+                raise StartupError(file_damaged(self._path, str(error)).reason) from error
+            raise StartupError(f"the database {self._path} cannot be opened: {error}") from error
         finally:
             self._writers.put(session)
 
