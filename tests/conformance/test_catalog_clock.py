@@ -122,3 +122,15 @@ async def test_a_step_that_another_process_wrote_down_is_taken_over_and_not_undo
         assert await world.catalog.queue.finish(lease(job), outcome())
         assert await world.catalog.housekeeping.watch_clock() == 0.0
         assert await _offset_us(world) == offset
+
+
+async def test_the_time_that_was_last_seen_is_kept_up_to_date(world: World) -> None:
+    house = world.catalog.housekeeping
+    await house.watch_clock()
+    seen = await house.find_meta("clock_seen")
+    assert seen is not None
+    await house.watch_clock()
+    assert await house.find_meta("clock_seen") == seen, "nothing is written at each look"
+    world.execute(f"update meta set value = '{int(seen) - HOUR_US}' where name = 'clock_seen'")
+    await house.watch_clock()
+    assert int(await house.find_meta("clock_seen") or 0) >= int(seen)

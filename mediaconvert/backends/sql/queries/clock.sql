@@ -36,3 +36,8 @@ select cast(m.value as bigint) as clock_offset,
   ) as newest
 from meta m where m.name = 'clock_offset'
 for update of m;
+
+-- name: clock_note
+-- When the clock was last seen. Not waited for: a suspended process may hold the row.
+update meta set value = $1
+where name in (select m.name from meta m where m.name = 'clock_seen' for update skip locked);
