@@ -9,6 +9,7 @@ Called by the supervisor.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
@@ -50,6 +51,12 @@ STANDSTILL_SECONDS = 3.0
 """This process stood still when its own short pause took a third of a lease, or this long."""
 PAUSE_SECONDS = 0.1
 """Between two batches: at most 5,000 deletions a second, the rest of the disk is for users."""
+
+
+def _boot_seconds() -> float:
+    """By a clock that nobody can set and that, unlike trio's, goes on while the machine is
+    suspended, as the leases do."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 def mercy_seconds(lease_seconds: float) -> float:
@@ -216,13 +223,14 @@ class Janitor:
         every = lease_seconds * SWEEP_SHARE
         mercy = mercy_seconds(lease_seconds)
         standstill = max(lease_seconds / 3, STANDSTILL_SECONDS)
-        reachable_since = last = trio.current_time()
+        reachable_since = trio.current_time()
+        last = _boot_seconds()
         while True:
             await trio.sleep(every)
             now = trio.current_time()
-            if now - last > standstill:
+            if _boot_seconds() - last > standstill:
                 reachable_since = now
-            last = now
+            last = _boot_seconds()
             is_merciful = now - reachable_since < mercy
             look = self._queue.any_expired if is_merciful else self.sweep_leases
             if not await self._attempt("leases", partial(self._look_after_clock, look)):

@@ -169,7 +169,7 @@ def test_a_catalog_that_was_away_for_longer_than_a_lease_costs_no_job_an_attempt
             node.join()
         wait_until(lambda: "processing" not in last_state(cluster, job_id), "it is given back")
         assert_completed_once(cluster, person, job_id, attempts=1)
-        assert cluster.sql(f"select crashes from jobs where id = {job_id}") == "0"
+        assert cluster.sql(f"select worker_deaths from jobs where id = {job_id}") == "0"
 
 
 def leases_have_run_out(cluster: Cluster) -> bool:

@@ -104,3 +104,33 @@ async def test_of_processes_that_see_a_step_at_once_one_writes_it_down(world: Wo
         for _ in range(5):
             nursery.start_soon(watch)
     assert len([step for step in steps if step]) == 1
+
+
+async def test_a_step_that_another_process_wrote_down_is_taken_over_and_not_undone(
+    world: World,
+) -> None:
+    ref = await world.owner()
+    pipeline = await world.pipeline(ref.user_id)
+    await world.catalog.housekeeping.watch_clock()
+    for offset in (-HOUR_US, HOUR_US):
+        world.execute(f"update meta set value = '{offset}' where name = 'clock_offset'")
+        # The first that asks for the time finds out, and does what it was asked for.
+        job_id = await world.submit(ref, pipeline, f"{offset}")
+        job = await world.claim()
+        assert job.id == job_id
+        assert 0 <= job.started_at_us - job.created_at_us < SLACK_US
+        assert await world.catalog.queue.finish(lease(job), outcome())
+        assert await world.catalog.housekeeping.watch_clock() == 0.0
+        assert await _offset_us(world) == offset
+
+
+async def test_the_time_that_was_last_seen_is_kept_up_to_date(world: World) -> None:
+    house = world.catalog.housekeeping
+    await house.watch_clock()
+    seen = await house.find_meta("clock_seen")
+    assert seen is not None
+    await house.watch_clock()
+    assert await house.find_meta("clock_seen") == seen, "nothing is written at each look"
+    world.execute(f"update meta set value = '{int(seen) - HOUR_US}' where name = 'clock_seen'")
+    await house.watch_clock()
+    assert int(await house.find_meta("clock_seen") or 0) >= int(seen)

@@ -6,10 +6,12 @@ import re
 import sqlite3
 from contextlib import closing
 from importlib.resources import files
+from pathlib import Path
 
+from mediaconvert.backends.sql.catalog import open_sqlite_driver, sql_catalog
 from mediaconvert.backends.sql.driver import load_queries
 from mediaconvert.backends.sql.migrations import load_migrations
-from mediaconvert.backends.sql.transfer import TABLES
+from mediaconvert.backends.sql.transfer import TABLES, CatalogTransfer
 
 SQL = files("mediaconvert.backends.sql")
 LEFT_BEHIND = {"login_failures", "meta", "sqlite_sequence", "schema_migrations"}
@@ -36,3 +38,18 @@ def test_every_table_and_every_column_of_it_is_moved() -> None:
 
 def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",")]
+
+
+async def test_the_clock_that_deadlines_are_measured_by_is_moved_with_them(
+    tmp_path: Path,
+) -> None:
+    async with (
+        open_sqlite_driver(tmp_path / "source.db") as source,
+        open_sqlite_driver(tmp_path / "target.db") as target,
+    ):
+        await sql_catalog(source).housekeeping.set_meta("clock_offset", "-3600000000")
+        transfer = CatalogTransfer(source, target)
+        state = await transfer.begin("digest of the source", "")
+        await transfer.copy_rows(state, lambda _table, _rows: None)
+        moved = await sql_catalog(target).housekeeping.find_meta("clock_offset")
+    assert moved == "-3600000000"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
@@ -288,3 +289,94 @@ async def test_an_older_attempt_in_the_same_process_loses_to_the_newer(tmp_path:
         with rig.keeper.hold(older, now) as first, rig.keeper.hold(newer, now) as second:
             assert first.stopped is Stop.LOST
             assert second.stopped is None
+
+
+# --- suspects --------------------------------------------------------------------------------
+
+
+def make_suspect(rig: Rig, job_id: int) -> None:
+    """Due since long ago; as after two deaths of its worker process."""
+    catalog = rig.settings.server.data_dir / "catalog.db"
+    with closing(sqlite3.connect(catalog, isolation_level=None)) as other:
+        other.execute(
+            "update jobs set is_suspect = 1, worker_deaths = 2, available_at = 0 where id = ?1",
+            (job_id,),
+        )
+
+
+def running(rig: Rig) -> tuple[int, int]:
+    """How many jobs run, and how many of them alone."""
+    catalog = rig.settings.server.data_dir / "catalog.db"
+    counts = "count(*), coalesce(sum(runs_alone), 0)"
+    with closing(sqlite3.connect(catalog)) as other:
+        where = "where status = 'processing'"
+        (found,) = other.execute(f"select {counts} from jobs {where}").fetchall()
+    return found[0], found[1]
+
+
+async def test_an_idle_pool_runs_suspects_one_by_one(tmp_path: Path) -> None:
+    async with open_rig(settings_for(tmp_path, poll_seconds=0.05)) as rig:
+        data = PHOTO.read_bytes()
+        jobs = [await rig.submit(data, RESIZE, key=f"{n}.jpg") for n in range(3)]
+        for job_id in jobs:
+            make_suspect(rig, job_id)
+        async with working(rig):
+            for job_id in jobs:
+                await until(lambda job_id=job_id: _has_ended_alone(rig, job_id))
+
+
+async def _has_ended_alone(rig: Rig, job_id: int) -> bool:
+    count, alone = running(rig)
+    assert not alone or count == 1
+    return await has_status(rig, job_id, JobStatus.COMPLETED)
+
+
+async def begin_film_and_suspect(rig: Rig, film: bytes) -> tuple[int, int]:
+    """In a pool that is at work: the film runs, and the suspect is claimed and waits."""
+    first = await rig.submit(film, SLOW_PIPELINE, key="first.mp4")
+    await rig.notices.publish(Notice(Topic.JOB_READY, str(first)))
+    await until(ffmpeg_runs)
+    suspect = await rig.submit(PHOTO.read_bytes(), RESIZE, key="suspect.jpg")
+    make_suspect(rig, suspect)
+
+    async def is_claimed() -> bool:
+        await rig.notices.publish(Notice(Topic.JOB_READY, str(suspect)))
+        return await has_status(rig, suspect, JobStatus.PROCESSING)
+
+    await until(is_claimed)
+    return first, suspect
+
+
+async def test_a_busy_pool_lets_a_suspect_that_has_waited_run_alone_and_then_the_others(
+    tmp_path: Path,
+) -> None:
+    """The queue never empties: a suspect that waits for an idle process would wait for ever."""
+    async with open_rig(settings_for(tmp_path, poll_seconds=60)) as rig:
+        film = long_film(tmp_path)
+        async with working(rig) as pool:
+            first, suspect = await begin_film_and_suspect(rig, film)
+            others = [
+                await rig.submit(PHOTO.read_bytes(), RESIZE, key=f"{n}.jpg") for n in range(2)
+            ]
+            # It waits until the film has ended, and the others wait too.
+            assert (running(rig), pool.slots_busy) == ((2, 0), 2)
+            await rig.catalog.jobs.cancel(rig.user_id, first)  # type: ignore[arg-type]
+            await rig.notices.publish(Notice(Topic.JOB_CANCELED, str(first)))
+            await until(lambda: _has_ended_alone(rig, suspect))
+            for job_id in others:
+                await until(lambda job_id=job_id: has_status(rig, job_id, JobStatus.COMPLETED))
+
+
+async def test_a_suspect_that_waits_to_be_alone_is_put_back_when_the_process_ends(
+    tmp_path: Path,
+) -> None:
+    settings = settings_for(tmp_path, drain_seconds=0.0, poll_seconds=60)
+    async with open_rig(settings) as rig:
+        film = long_film(tmp_path)
+        async with working(rig, embedded=True):
+            jobs = await begin_film_and_suspect(rig, film)
+        for job_id in jobs:
+            job = await rig.job(job_id)  # type: ignore[arg-type]
+            assert (job.status, job.attempt) == (JobStatus.PENDING, 0)
+        # No death: the next start finds a process that ended in order.
+        assert await rig.catalog.housekeeping.find_meta("worker_process") == "stopped"

@@ -115,10 +115,11 @@ class CatalogClock:
         reading, state = await driver.read(body)
         age = reading.steady_us - int(state["seen"])
         is_stale = age > (_BUSY_REFRESH_US if state["is_busy"] else _IDLE_REFRESH_US)
-        is_changed = reading.offset_us != known.offset_us
-        if is_stale or is_changed or reading.step_from(known):
+        if reading.offset_us != known.offset_us or reading.step_from(known):
             return await self.settle(driver)
         self._note(reading)
+        if is_stale:
+            await _note_seen(driver, reading.steady_us)
         return 0.0
 
     async def settle(self, driver: Driver) -> float:
@@ -168,6 +169,13 @@ def _unsettled_step(reading: Reading, known: Reading | None, newest_us: int) -> 
     if reading.offset_us != known.offset_us:
         return 0
     return reading.step_from(known)
+
+
+async def _note_seen(driver: Driver, steady_us: int) -> None:
+    async def body(conn: Connection) -> None:
+        await conn.execute("clock_note", str(steady_us))
+
+    await driver.write(body, isolation=Isolation.STATEMENT)
 
 
 async def _read(conn: Connection, offset_us: int) -> Reading:

@@ -23,16 +23,22 @@ select
 
 -- name: clock_lock
 -- The offset, which nobody else changes before the transaction ends, and the newest steady time
--- that the catalog holds: when its clock was last seen, or its newest job was made.
+-- that the catalog holds: when its clock was last seen, or a job last changed.
 select cast(m.value as bigint) as clock_offset,
   coalesce(
     (
       select max(known.at) from (
         select cast(s.value as bigint) as at from meta s where s.name = 'clock_seen'
         union all
-        select j.created_at - j.clock_offset from jobs j where j.id = (select max(id) from jobs)
+        select h.created_at - j.clock_offset from job_history h join jobs j on j.id = h.job_id
+        where h.id = (select max(id) from job_history)
       ) known
     ), 0
   ) as newest
 from meta m where m.name = 'clock_offset'
 for update of m;
+
+-- name: clock_note
+-- When the clock was last seen. Not waited for: a suspended process may hold the row.
+update meta set value = $1
+where name in (select m.name from meta m where m.name = 'clock_seen' for update skip locked);
