@@ -72,6 +72,8 @@ insert into objects (bucket_id, key, size, etag, content_type, system_headers, u
   values (1, 'done.mp4', 1, 'e', 'video/mp4', '{}', '{}', 'STANDARD', '[]', 1),
     (1, 'result.mp4', 1, 'e', 'video/mp4', '{}', '{}', 'STANDARD', '[]', 1),
     (1, 'waiting.mp4', 1, 'e', 'video/mp4', '{}', '{}', 'STANDARD', '[]', 1);
+insert into object_segments (object_id, position, blob_id, start, size)
+  select id, 0, printf('%032x', id), 0, size from objects;
 insert into jobs (user_id, bucket_id, bucket_name, source_id, source_key, source_size,
     source_content_type, pipeline_id, version_id, status, available_at, created_at, started_at,
     finished_at)
