@@ -85,7 +85,7 @@ async def supervise(
         backends = await stack.enter_async_context(open_backends(settings))
         _sweep_secrets(settings.server.data_dir, is_alone=backends.is_embedded)
         await verify_keys(backends.catalog, keys, is_embedded=backends.is_embedded)
-        metrics = Metrics()
+        metrics = _watched_by_metrics(backends)
         blobs = VerifiedBlobs(backends.blobs, backends.catalog, metrics.damage_found)
         backends = replace(backends, blobs=blobs)
         # Before anything is asked what is due: the clock may have been set since the last stop.
@@ -108,7 +108,6 @@ async def supervise(
             try:
                 async with open_front(settings, backends, keys, tools, metrics) as front:
                     flusher.observe(metrics.events_dropped)
-                    metrics.watch_log(logs.lost_lines)
                     tree = _Tree(settings, backends, tools, front, reload, announce, task_status)
                     await tree.run(stop)
             finally:
@@ -116,6 +115,13 @@ async def supervise(
                 await flusher.final_flush()
         systemd.notify("STOPPING=1")
     log.info("stopped")
+
+
+def _watched_by_metrics(backends: Backends) -> Metrics:
+    metrics = Metrics()
+    metrics.watch_log(logs.lost_lines)
+    backends.catalog.housekeeping.damage.observe(metrics.catalog_damaged)
+    return metrics
 
 
 def make_data_dir(folder: Path) -> None:

@@ -141,7 +141,6 @@ async def open_front(
         settings=settings,
     )
     front = Front(settings, backends.catalog, Readiness(checks), metrics)
-    backends.catalog.housekeeping.damage.observe(metrics.catalog_damaged)
     async with trio.open_nursery() as nursery:
         if settings.server.role != "worker":
             jobs = JobService(backends.catalog, backends.notices)
