@@ -381,9 +381,12 @@ class BlobDamaged(Refusal):
 
     code = "object_damaged"
 
-    def __init__(self, blob_id: str, finding: str, *, is_missing: bool = False) -> None:
+    def __init__(
+        self, blob_id: str, finding: str, *, is_missing: bool = False, is_known: bool = False
+    ) -> None:
         """`finding` is for the operator; `is_missing`: the store has no such blob at all, which
-        is also what a reader finds who comes too late for an object that was deleted."""
+        is also what a reader finds who comes too late for an object that was deleted;
+        `is_known`: it has been reported and marked already."""
         super().__init__(
             "the stored bytes of this object are damaged; upload it again, or ask the operator "
             "of this service to restore it from a backup"
@@ -391,6 +394,7 @@ class BlobDamaged(Refusal):
         self.blob_id = blob_id
         self.finding = finding
         self.is_missing = is_missing
+        self.is_known = is_known
 
 
 class Unavailable(Refusal):

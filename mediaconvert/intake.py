@@ -45,6 +45,9 @@ PIPELINE_METADATA = "pipeline"
 COPY_TRIES = 5
 """A copy begins again when its source is replaced while it is verified."""
 
+COPIES_AT_ONCE = 4
+"""Copies that read their source at the same time; others wait."""
+
 DEFAULT_CHECKSUM = "CRC64NVME"
 """Kept with every single upload whose client declares none, as S3 does."""
 
@@ -69,6 +72,8 @@ class Intake:
         self._notices = notices
         self._settings = settings
         self._receiver = Receiver(blobs, catalog.housekeeping)
+        # Copies read their source; they must not take the store's threads from all downloads.
+        self._copies = trio.CapacityLimiter(COPIES_AT_ONCE)
 
     async def resolve_pipeline(self, user_id: UserId, name: str) -> VersionId:
         """The newest version of a user's pipeline. Raises UnknownPipeline."""
@@ -187,7 +192,8 @@ class Intake:
                         ref, key, kept, body, conditions, pipeline, checksum_algorithm
                     )
             # The copy takes over ETag and checksum: the bytes must still be those they stand for.
-            await self._blobs.verify(stored.segments)
+            async with self._copies:
+                await self._blobs.verify(stored.segments)
             committed = await self._commit_copy(
                 stored, source, ref, key, kept, conditions, pipeline
             )

@@ -17,8 +17,8 @@ from mediaconvert.digests import BlockDigests
 from mediaconvert.errors import BlobDamaged, Unavailable
 from mediaconvert.model import BlobRecord, Segment
 from mediaconvert.ports.blob_records import BlobRecords
-from mediaconvert.ports.blobs import BlobStore
 from mediaconvert.ports.catalog import Catalog
+from mediaconvert.verified_blobs import VerifiedBlobs
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +38,8 @@ class Finding(Enum):
     RESTORED = auto()
     """It was marked as damaged and is intact again; the mark is gone."""
     DAMAGED = auto()
+    UNREADABLE = auto()
+    """The store works, but cannot read this blob now: nothing is known about its bytes."""
     GONE = auto()
     """Nothing refers to it any more."""
 
@@ -51,10 +53,10 @@ async def referenced_blobs(records: BlobRecords, after: str = "") -> AsyncIterat
 
 
 async def examine_blob(
-    blobs: BlobStore, catalog: Catalog, record: BlobRecord, pace: Pace
+    blobs: VerifiedBlobs, catalog: Catalog, record: BlobRecord, pace: Pace
 ) -> Finding:
-    """Read one blob to its end. `blobs` reports damage (`VerifiedBlobs`). Raises Unavailable when
-    the store or the catalog cannot be reached; then nothing is known about the blob."""
+    """Read one blob to its end. Raises Unavailable when the store or the catalog cannot be
+    reached."""
     try:
         if record.digest is None:
             return await _compute_digest(blobs, catalog.blobs, record, pace)
@@ -62,19 +64,34 @@ async def examine_blob(
         async with blobs.open([whole]) as pieces:
             async for piece in pieces:
                 await pace(len(piece))
-    except BlobDamaged:
-        return Finding.DAMAGED
-    except Unavailable:
+    except BlobDamaged as error:
+        if error.is_known:
+            return Finding.DAMAGED
+        return await _note_damage(catalog, record, error.finding)
+    except Unavailable as error:
         if not await catalog.housekeeping.is_referenced(record.blob_id):
             return Finding.GONE
-        raise
+        # Raises where it is the whole store that does not work.
+        await blobs.check()
+        fields = {"blob": record.blob_id, "reason": error.reason}
+        log.warning("stored blob cannot be read", extra={"fields": fields})
+        return Finding.UNREADABLE
     if record.is_damaged and await catalog.blobs.mark_intact(record.blob_id):
         return Finding.RESTORED
     return Finding.INTACT
 
 
+async def _note_damage(catalog: Catalog, record: BlobRecord, finding: str) -> Finding:
+    if not await catalog.housekeeping.is_referenced(record.blob_id):
+        return Finding.GONE
+    if await catalog.blobs.mark_damaged(record.blob_id):
+        fields = {"blob": record.blob_id, "finding": finding}
+        log.error("stored blob damaged", extra={"fields": fields})
+    return Finding.DAMAGED
+
+
 async def _compute_digest(
-    blobs: BlobStore, records: BlobRecords, record: BlobRecord, pace: Pace
+    blobs: VerifiedBlobs, records: BlobRecords, record: BlobRecord, pace: Pace
 ) -> Finding:
     """Trusts what is read, unless the ETag of an object shows that it is damaged already."""
     blocks, md5 = BlockDigests(), hashlib.md5(usedforsecurity=False)
@@ -84,15 +101,13 @@ async def _compute_digest(
         if record.md5 is not None:
             md5.update(piece)
 
-    async with blobs.open([Segment(record.blob_id, 0, record.size)]) as pieces:
+    whole = [Segment(record.blob_id, 0, record.size)]
+    async with blobs.open_as_stored(whole) as pieces:
         async for piece in pieces:
             await trio.to_thread.run_sync(take, piece)
             await pace(len(piece))
     if record.md5 not in (None, md5.hexdigest()):
-        if await records.mark_damaged(record.blob_id):
-            fields = {"blob": record.blob_id, "finding": "its MD5 is not its object's ETag"}
-            log.error("stored blob damaged", extra={"fields": fields})
-        return Finding.DAMAGED
+        raise BlobDamaged(record.blob_id, "its MD5 is not its object's ETag")
     await records.set_digest(record.blob_id, blocks.blob_digest())
     if record.is_damaged and await records.mark_intact(record.blob_id):
         return Finding.RESTORED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from mediaconvert.model import Segment, StoredObject
 
@@ -13,7 +14,8 @@ def slice_segments(segments: Sequence[Segment], start: int, size: int) -> tuple[
     for segment in segments:
         taken = min(segment.size - start, size)
         if taken > 0:
-            found.append(Segment(segment.blob_id, segment.offset + start, taken))
+            part = replace(segment, offset=segment.offset + start, size=taken)
+            found.append(part)
             size -= taken
             start = 0
         else:

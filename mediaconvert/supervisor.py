@@ -108,7 +108,10 @@ async def supervise(
             try:
                 async with open_front(settings, backends, keys, tools, metrics) as front:
                     flusher.observe(metrics.events_dropped)
-                    tree = _Tree(settings, backends, tools, front, reload, announce, task_status)
+                    scrubber = Scrubber(backends.catalog, blobs, settings.storage, metrics)
+                    tree = _Tree(
+                        settings, backends, tools, front, scrubber, reload, announce, task_status
+                    )
                     await tree.run(stop)
             finally:
                 around.cancel_scope.cancel()
@@ -150,6 +153,7 @@ class _Tree:
         backends: Backends,
         tools: Toolbox | None,
         front: Front,
+        scrubber: Scrubber,
         reload: Callable[[], Settings] | None,
         announce: Callable[[Running], None],
         task_status: trio.TaskStatus[Running],
@@ -157,6 +161,7 @@ class _Tree:
         self._settings = settings
         self._backends = backends
         self._front = front
+        self._scrubber = scrubber
         self._reload = reload
         self._announce = announce
         self._task_status = task_status
@@ -179,7 +184,6 @@ class _Tree:
                 embedded=backends.is_embedded,
             )
         )
-        self._scrubber = Scrubber(backends.catalog, backends.blobs, settings.storage, front.metrics)
         self._scope = trio.CancelScope()
 
     async def run(self, stop: trio.Event | None) -> None:
@@ -194,8 +198,8 @@ class _Tree:
                     await services.start(self._pool.run)
                 # Whatever the role: blobs are deleted and parts put wherever the doors are open.
                 services.start_soon(self._janitor.run)
-                services.start_soon(self._scrubber.run)
                 host, port = await services.start(partial(self._front.serve, close_port))
+                services.start_soon(self._scrubber.run)
                 services.start_soon(_watchdog)
                 self._started(Running(host, port))
                 await stopping.wait()

@@ -12,6 +12,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import trio
 
@@ -35,7 +36,8 @@ from mediaconvert.backends.sql.catalog import (
 from mediaconvert.backends.sql.driver import Driver
 from mediaconvert.backends.sql.lock import hold_lock
 from mediaconvert.backends.sql.transfer import refuse_unfinished_move
-from mediaconvert.errors import StartupError, Unavailable
+from mediaconvert.errors import BlobDamaged, StartupError, Unavailable
+from mediaconvert.model import Segment
 from mediaconvert.ports.analytics import AnalyticsStore
 from mediaconvert.ports.backends import Backends
 from mediaconvert.ports.blobs import BlobStore
@@ -72,6 +74,7 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
         database = await _open_database(stack, settings)
         await refuse_unfinished_move(database.driver)
         analytics = await _open_analytics(stack, settings, database)
+        await _refuse_missing_folder(settings, database.catalog)
         blobs = await _open_blobs(stack, settings)
         verify = verify_embedded_store if database.is_embedded else verify_blob_store
         await verify(database.catalog.housekeeping, blobs)
@@ -111,12 +114,12 @@ async def open_for_verification(settings: Settings) -> AsyncIterator[tuple[Catal
     """Catalog and blobs for a command that runs beside the service: takes no lock, changes no
     schema, starts nothing. Raises StartupError where there is no installation, or its schema is
     not this program's."""
-    for schema in await look_at_schemas(settings):
-        if schema.waiting:
-            raise StartupError(
-                f"{schema.where} has an older schema; `mediaconvert migrate` or a start of the "
-                "service brings it up to date"
-            )
+    schema, *_ = await look_at_schemas(settings)
+    if schema.waiting:
+        raise StartupError(
+            f"{schema.where} has an older schema; `mediaconvert migrate` or a start of the "
+            "service brings it up to date"
+        )
     async with AsyncExitStack() as stack:
         if settings.database.url:
             url, pool_size = settings.database.url, settings.database.pool_size
@@ -127,7 +130,49 @@ async def open_for_verification(settings: Settings) -> AsyncIterator[tuple[Catal
             path = settings.server.data_dir / "catalog.db"
             driver = await stack.enter_async_context(open_sqlite_driver(path))
         await refuse_unfinished_move(driver)
-        yield sql_catalog(driver), await _open_blobs(stack, settings)
+        catalog = sql_catalog(driver)
+        await _refuse_missing_folder(settings, catalog)
+        blobs = await _open_blobs(stack, settings, read_only=True)
+        await _refuse_empty_store(catalog, blobs)
+        yield catalog, blobs
+
+
+async def _refuse_missing_folder(settings: Settings, catalog: Catalog) -> None:
+    """Raises StartupError for a blob folder that is gone although the catalog refers to blobs:
+    most likely its file system is not mounted."""
+    if settings.storage.s3_endpoint:
+        return
+    folder = _blob_folder(settings)
+    if not await trio.to_thread.run_sync((folder / "blobs").is_dir) and (
+        await catalog.blobs.page("", 1)
+    ):
+        raise StartupError(
+            f"the blob folder {folder} is empty, but the catalog refers to blobs in it; mount its "
+            f"file system, or set storage.directory (to start without them, make {folder}/blobs)"
+        )
+
+
+_SAMPLE = 20
+_TELLING = 5
+"""Fewer missing blobs may have been lost one by one."""
+
+
+async def _refuse_empty_store(catalog: Catalog, blobs: BlobStore) -> None:
+    """Raises StartupError for a store that has none of the first blobs that are referred to: it
+    is another one, and must not be taken for damaged."""
+    page = await catalog.blobs.page("", _SAMPLE)
+    for record in page:
+        try:
+            async with blobs.open([Segment(record.blob_id, 0, min(1, record.size))]):
+                return
+        except BlobDamaged as error:
+            if not error.is_missing:
+                return
+    if len(page) >= _TELLING:
+        raise StartupError(
+            f"the blob store has none of the first {len(page)} blobs that the catalog refers to; "
+            "is it the right S3_BUCKET, storage.s3_prefix or storage.directory?"
+        )
 
 
 async def _open_database(stack: AsyncExitStack, settings: Settings) -> _Database:
@@ -161,22 +206,44 @@ async def _open_analytics(
     return await stack.enter_async_context(open_sqlite_analytics(path))
 
 
-async def _open_blobs(stack: AsyncExitStack, settings: Settings) -> BlobStore:
-    """By `storage.s3_endpoint`: an S3 store, or a folder."""
+def _blob_folder(settings: Settings) -> Path:
+    return settings.storage.directory or settings.server.data_dir / "blobs"
+
+
+async def _open_blobs(
+    stack: AsyncExitStack, settings: Settings, *, read_only: bool = False
+) -> BlobStore:
+    """By `storage.s3_endpoint`: an S3 store, or a folder. With `read_only` no bucket and no
+    folder is made."""
     if settings.storage.s3_endpoint:
         from mediaconvert.backends.blobs.s3 import open_s3_blobs
 
+        if read_only:
+            await _require_bucket(settings)
         # Every upload and every job at once, and some that a hanging store holds.
         slots = settings.workers.slots or os.cpu_count() or 1
         transfers = settings.server.max_uploads + slots + 16
         return await stack.enter_async_context(open_s3_blobs(settings.storage, transfers=transfers))
-    folder = settings.storage.directory or settings.server.data_dir / "blobs"
+    folder, least = _blob_folder(settings), settings.storage.min_free_bytes
     try:
         return await stack.enter_async_context(
-            open_directory_blobs(folder, min_free_bytes=settings.storage.min_free_bytes)
+            open_directory_blobs(folder, min_free_bytes=least, read_only=read_only)
         )
     except Unavailable as error:
         raise StartupError(f"the blob folder {folder} cannot be used: {error}") from error
+
+
+async def _require_bucket(settings: Settings) -> None:
+    from mediaconvert.backends.blobs.s3_client import make_store
+    from mediaconvert.backends.blobs.s3_opening import has_bucket
+
+    store = make_store(settings.storage)
+    try:
+        found = await trio.to_thread.run_sync(has_bucket, store, abandon_on_cancel=True)
+    finally:
+        store.http.clear()
+    if not found:
+        raise StartupError(f"the bucket '{store.bucket}' does not exist; check S3_BUCKET")
 
 
 async def _sweep_unfinished(blobs: BlobStore, *, is_alone: bool) -> None:

@@ -13,7 +13,6 @@ import trio
 from mediaconvert.backends import open_for_verification
 from mediaconvert.cli.options import load_configuration
 from mediaconvert.model import BlobRecord
-from mediaconvert.ports.blobs import BlobStore
 from mediaconvert.ports.catalog import Catalog
 from mediaconvert.scrubbing import Finding, examine_blob, referenced_blobs
 from mediaconvert.settings import Settings
@@ -60,13 +59,15 @@ async def _verify(settings: Settings) -> int:
         print(f"{count:,} of them had no digest yet; it has been computed")
     if count := progress.blobs[Finding.RESTORED]:
         print(f"{count:,} of them were marked as damaged and are intact again")
+    if unreadable := progress.blobs[Finding.UNREADABLE]:
+        print(f"{unreadable:,} blobs cannot be read now; the log lines above say why")
     for each in damaged:
         state = "" if each.is_current else " (replaced or deleted; a job still reads it)"
         print(f"damaged: s3://{each.bucket}/{each.key}{state}: blob {each.blob_id}")
     count = progress.blobs[Finding.DAMAGED]
     if not count and not damaged:
-        print("no damage was found")
-        return 0
+        print("no damage was found" if not unreadable else "no other damage was found")
+        return 1 if unreadable else 0
     print(
         f"{count:,} damaged blobs; restore their files from a backup of the blob store and run "
         "this again, or upload the objects again"
@@ -74,7 +75,7 @@ async def _verify(settings: Settings) -> int:
     return 1
 
 
-async def _examine_all(catalog: Catalog, blobs: BlobStore, progress: _Progress) -> None:
+async def _examine_all(catalog: Catalog, blobs: VerifiedBlobs, progress: _Progress) -> None:
     room = trio.CapacityLimiter(AT_ONCE)
 
     async def one(record: BlobRecord) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,9 +119,10 @@ async def _copy_one(source: BlobStore, target: BlobStore, blob: Segment) -> None
             ) from error
         await writer.seal()
     stored = hashlib.sha256()
-    async with target.open([blob]) as pieces:
-        async for piece in pieces:
-            await trio.to_thread.run_sync(stored.update, piece)
+    with suppress(BlobDamaged):
+        async with target.open([blob]) as pieces:
+            async for piece in pieces:
+                await trio.to_thread.run_sync(stored.update, piece)
     if stored.digest() != sent.digest():
         await target.delete([blob.blob_id])
         raise StartupError(

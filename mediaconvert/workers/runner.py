@@ -36,6 +36,10 @@ from mediaconvert.workers.workspace import open_workspace
 
 log = logging.getLogger("mediaconvert.workers.runner")
 
+_SOURCE_DAMAGED = (
+    "the job's source is damaged in the store; upload it again, or rerun the job when the operator "
+    "has restored it"
+)
 MAX_MESSAGE_LENGTH = 2000
 MAX_LOG_LINES = 50
 
@@ -110,12 +114,10 @@ class Runner:
             except InvalidPipeline as error:
                 # Saved by an older version that read it otherwise.
                 verdict = _failure(FailureKind.INPUT, error.code, error.message, (), reporter)
-            except BlobDamaged:
-                message = (
-                    "the job's source is damaged in the store; upload it again, or rerun the job "
-                    "when the operator has restored it"
-                )
-                verdict = _failure(FailureKind.INPUT, "source_damaged", message, (), reporter)
+            except BlobDamaged as error:
+                # What is missing may be there again in a minute: a file system not mounted.
+                kind = FailureKind.INFRA if error.is_missing else FailureKind.INPUT
+                verdict = _failure(kind, "source_damaged", _SOURCE_DAMAGED, (), reporter)
             except (Unavailable, StorageFull) as error:
                 self.store.doubt(error)
                 verdict = _failure(FailureKind.INFRA, error.code, error.message, (), reporter)

@@ -14,10 +14,10 @@ import trio
 from mediaconvert.errors import Unavailable
 from mediaconvert.metrics import Metrics
 from mediaconvert.model import BlobRecord
-from mediaconvert.ports.blobs import BlobStore
 from mediaconvert.ports.catalog import Catalog
 from mediaconvert.scrubbing import PAGE, Finding, examine_blob
 from mediaconvert.settings import StorageSettings
+from mediaconvert.verified_blobs import VerifiedBlobs
 
 log = logging.getLogger(__name__)
 
@@ -26,8 +26,9 @@ TURN_SECONDS = 60.0
 TURN_SHARE = 0.9
 """A turn is free again after this share of TURN_SECONDS, so that the same process can go on."""
 _PLACE = "scrub_place"
-"""Name in the catalog's `meta`: the last blob that the pass has read, `-` between two passes."""
-_BETWEEN_PASSES = "-"
+"""Name in the catalog's `meta`: the last blob that the pass has read."""
+_BETWEEN_PASSES, _AT_THE_BEGINNING = "-", "0"
+"""Other values of it; no blob's name sorts below the second."""
 
 
 class Scrubber:
@@ -36,7 +37,7 @@ class Scrubber:
     def __init__(
         self,
         catalog: Catalog,
-        blobs: BlobStore,
+        blobs: VerifiedBlobs,
         settings: StorageSettings,
         metrics: Metrics,
         *,
@@ -51,6 +52,7 @@ class Scrubber:
         self._turn_seconds = turn_seconds
         self._free_at = 0.0
         """When the next piece may be read (trio's clock)."""
+        self._renewed_at = 0.0
         self._is_waiting = False
 
     async def run(self) -> None:
@@ -77,9 +79,11 @@ class Scrubber:
         if place == _BETWEEN_PASSES:
             if not await self._house.take_turn("scrub pass", self._pass_seconds):
                 return 0
-            place = ""
+            place = _AT_THE_BEGINNING
+            # At once: a stop before the first blob has been read must not end the pass.
+            await self._house.set_meta(_PLACE, place)
         deadline = trio.current_time() + self._turn_seconds
-        self._free_at = trio.current_time()
+        self._free_at = self._renewed_at = trio.current_time()
         count = 0
         try:
             while page := await self._catalog.blobs.page(place, PAGE):
@@ -106,3 +110,7 @@ class Scrubber:
         # Up to a second behind is made up for; a longer pause is not, or it would end in a burst.
         self._free_at = max(self._free_at, now - 1.0) + size / self._bytes_per_second
         await trio.sleep_until(self._free_at)
+        if now - self._renewed_at > self._turn_seconds / 2:
+            # A blob of gigabytes takes longer than a turn.
+            self._renewed_at = now
+            await self._house.take_turn("scrub", 0.0)

@@ -15,6 +15,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "workers": {
         "workers", "digests", "held_folders", "metrics", "operations", "pipeline", "scrubbing",
+        "verified_blobs",
     },
     "backends": {"backends", "digests"},
     "analytics": {"analytics"},
@@ -25,7 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "intake": {"digests", "multipart", "receiving", "segments"},
     "receiving": {"digests"},
     "segments": set(),
-    "scrubbing": {"digests"},
+    "scrubbing": {"digests", "verified_blobs"},
     "verified_blobs": set(),
     "jobs": {"job_watch"},
     "job_watch": set(),

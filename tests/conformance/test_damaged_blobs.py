@@ -213,8 +213,39 @@ async def test_a_blob_stored_before_digests_is_compared_with_its_objects_etag(
 ) -> None:
     etag = hashlib.md5(flipped(DATA, 5)).hexdigest()
     async with an_object(blobs, tmp_path, with_digest=False, etag=etag) as opened:
-        catalog, verified, ref, _segment, _reports = opened
+        catalog, verified, ref, segment, reports = opened
         examine = (verified, catalog, await the_record(catalog), no_pace)
         assert await examine_blob(*examine) is Finding.DAMAGED
         assert (await catalog.objects.get(ref, "film")).is_damaged
         assert (await the_record(catalog)).digest is None
+        # What is known is acted on, although there is no digest to compare with.
+        with pytest.raises(BlobDamaged):
+            await read(verified, (segment,))
+        with pytest.raises(BlobDamaged):
+            await verified.verify([segment])
+        with pytest.raises(BlobDamaged):
+            await verified.materialize((segment,), tmp_path / "input")
+        assert reports == []
+        assert await examine_blob(*examine) is Finding.DAMAGED
+
+
+async def test_one_report_is_made_of_one_read(blobs: BlobStore, tmp_path: Path) -> None:
+    async with an_object(blobs, tmp_path) as (_catalog, verified, _ref, segment, reports):
+        await damage(blobs, segment.blob_id, flipped(DATA, 0))
+        with pytest.raises(BlobDamaged):
+            async with verified.open(part(segment, MIB, 5)):
+                await read(verified, (segment,))
+        assert len(reports) == 1
+
+
+async def test_no_mark_is_left_of_an_object_that_was_deleted_meanwhile(
+    blobs: BlobStore, tmp_path: Path
+) -> None:
+    async with an_object(blobs, tmp_path) as (catalog, verified, ref, segment, _reports):
+        record = await the_record(catalog)
+        await damage(blobs, segment.blob_id, flipped(DATA, 2 * MIB))
+        await catalog.objects.delete(ref, [("film", Conditions())])
+        await catalog.housekeeping.forget_garbage([segment.blob_id])
+        assert await examine_blob(verified, catalog, record, no_pace) is Finding.DAMAGED
+        assert await catalog.blobs.count_damaged() == 0
+        assert await catalog.blobs.digests([segment.blob_id]) == {}

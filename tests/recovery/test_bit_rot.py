@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import trio
 
 from mediaconvert.metrics import Metrics
 from mediaconvert.settings import StorageSettings
@@ -139,6 +140,49 @@ def test_an_s3_stores_damage_is_found_too(tmp_path: Path, seaweedfs: SeaweedFS) 
         assert verify(tmp_path, **environment)[0] == 1
 
 
+async def test_one_blob_that_cannot_be_read_does_not_stop_the_scrubber(tmp_path: Path) -> None:
+    async with open_rig(settings_for(tmp_path), with_tools=False) as rig:
+        for index in range(4):
+            await rig.upload(f"object {index}", bytes([index]) * 1000)
+        names = sorted(await rig.stored_blobs())
+        path = tmp_path / "blobs/blobs" / names[1][:2] / names[1]
+        path.unlink()
+        path.symlink_to("/etc/hostname")  # as unreadable as a bad sector
+        settings = StorageSettings(scrub_mib_per_second=1000.0)
+        scrubber = Scrubber(rig.catalog, rig.blobs, settings, Metrics())
+        assert await scrubber.take_turn() == 4
+        digests = await rig.catalog.blobs.digests(names)
+        assert set(digests) == set(names) - {names[1]}
+
+
+def test_a_blob_folder_that_is_not_mounted_is_no_damage(tmp_path: Path) -> None:
+    store = tmp_path / "mount"
+    store.mkdir()
+    environment = {"MEDIACONVERT_STORAGE__DIRECTORY": str(store)}
+    with run_program(tmp_path, environment=environment) as program:
+        person = Person(program.url)
+        for index in range(6):
+            person.upload(f"object {index}", bytes([index]))
+    store.rename(tmp_path / "elsewhere")
+    store.mkdir()
+    status, printed = verify(tmp_path, **environment)
+    assert (status, "mount its file system" in printed) == (1, True)
+    with (
+        pytest.raises(AssertionError, match="mount its file system"),
+        run_program(tmp_path, environment=environment),
+    ):
+        raise AssertionError("it must not start")
+    assert list(store.iterdir()) == []
+    # Another store, or one that has lost everything, is not taken for damaged by `verify`.
+    (store / "blobs").mkdir()
+    status, printed = verify(tmp_path, **environment)
+    assert (status, "none of the first 6 blobs" in printed) == (1, True)
+    store.joinpath("blobs").rmdir()
+    store.rmdir()
+    (tmp_path / "elsewhere").rename(store)
+    assert verify(tmp_path, **environment)[0] == 0
+
+
 async def test_the_scrubber_finds_damage_goes_on_where_it_was_and_waits_for_the_next_pass(
     tmp_path: Path,
 ) -> None:
@@ -155,6 +199,10 @@ async def test_the_scrubber_finds_damage_goes_on_where_it_was_and_waits_for_the_
 
         # Uploads of this rig have no digests: the first pass gives them one.
         hurried = scrubber(turn_seconds=0.0)
+        # A stop in the first moment of a pass does not end it.
+        with trio.CancelScope() as stopped:
+            stopped.cancel()
+            await hurried.take_turn()
         assert [await hurried.take_turn() for _ in range(6)] == [1, 1, 1, 1, 1, 0]
         assert await hurried.take_turn() == 0, "the next pass is due in 30 days"
         digests = await rig.catalog.blobs.digests(names)

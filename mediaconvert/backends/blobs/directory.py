@@ -40,12 +40,15 @@ CLOSE_SECONDS = 5.0
 
 
 @asynccontextmanager
-async def open_directory_blobs(root: Path, *, min_free_bytes: int) -> AsyncIterator[DirectoryBlobs]:
-    """Open the store below `root`, making its folders where they are missing.
+async def open_directory_blobs(
+    root: Path, *, min_free_bytes: int, read_only: bool = False
+) -> AsyncIterator[DirectoryBlobs]:
+    """Open the store below `root`, making its folders where they are missing; with `read_only`
+    nothing is made, also on a file system that cannot be written to.
 
     Uploads are refused (StorageFull) while fewer than `min_free_bytes` are free. Raises
     Unavailable when the folders cannot be made."""
-    layout, own = await trio.to_thread.run_sync(_prepare, root)
+    layout, own = await trio.to_thread.run_sync(_prepare, root, read_only)
     try:
         yield DirectoryBlobs(layout, own, min_free_bytes=min_free_bytes)
     finally:
@@ -240,10 +243,12 @@ class _Sweep:
         return batch
 
 
-def _prepare(root: Path) -> tuple[files.Layout, OwnStaging]:
+def _prepare(root: Path, read_only: bool) -> tuple[files.Layout, OwnStaging]:
     layout = files.Layout(root.resolve())
-    layout.create()
     own = OwnStaging(layout)
+    if read_only:
+        return layout, own
+    layout.create()
     # A disk without room can still be read; the first upload tries again.
     with suppress(StorageFull), files.storage_errors("creating its folder for uploads"):
         own.claim()

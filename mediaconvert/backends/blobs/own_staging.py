@@ -83,12 +83,17 @@ class OwnStaging:
             path = self._layout.staging / name
             if name.removesuffix(LOCK_SUFFIX) == self._layout.own.name:
                 continue
-            if is_alone:
-                swept += _remove(path)
-            elif name.endswith(LOCK_SUFFIX):
-                swept += _sweep_dead(path, now)
-            elif name + LOCK_SUFFIX not in names:
-                swept += _sweep_unlocked(path, now)
+            try:
+                if is_alone:
+                    swept += _remove(path)
+                elif name.endswith(LOCK_SUFFIX):
+                    swept += _sweep_dead(path, now)
+                elif name + LOCK_SUFFIX not in names:
+                    swept += _sweep_unlocked(path, now)
+            except OSError as error:
+                # One that belongs to another user must not keep all the others.
+                fields = {"name": name, "reason": error.strerror}
+                log.warning("unfinished upload cannot be removed", extra={"fields": fields})
         return swept
 
     def _touch(self) -> None:

@@ -22,8 +22,8 @@ from mediaconvert.model import BLOCK_BYTES
 PIECE_BYTES = BLOCK_BYTES
 """One read is one block to verify."""
 
-COPY_TURN_BYTES = 64 << 20
-"""A copy looks at cancellation after this many bytes."""
+COPY_TURN_BYTES = 16 << 20
+"""A copy looks at cancellation, and lets others have the thread, after this many bytes."""
 
 InThread = Callable[[Callable[[], bytes]], Awaitable[bytes]]
 """Runs a blocking call elsewhere."""

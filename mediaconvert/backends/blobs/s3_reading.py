@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from http.client import HTTPException
@@ -28,6 +29,8 @@ _BROKEN = (HTTPError, HTTPException, OSError)
 MAX_RESUMED = 3
 """Times that a broken answer is asked for again before at least one more piece has come."""
 LAST_TRY_SECONDS = 4.0
+LOOK_AGAIN_SECONDS = 0.5
+"""Until a blob that the store does not have is asked for once more."""
 
 _RANGE = re.compile(r"bytes (\d+)-\d+/")
 
@@ -131,14 +134,29 @@ class S3Cursor:
         fits = begins_at == self._offset and headers.get("content-length") == str(self._size)
         if not fits:
             self._drop()
-            raise BlobDamaged(self._name, "it does not have the bytes that it should")
+            self._refuse_if_short()
+            raise Unavailable(f"the blob store's answer for blob {self._name} was not understood")
         etag = headers.get("etag", "")
         if self._etag not in ("", etag):
             self._drop()
             raise Unavailable(f"blob {self._name} changed while it was read")
         self._etag = etag
 
+    def _refuse_if_short(self) -> None:
+        """Raises BlobDamaged where the store itself says that the blob lacks bytes."""
+        found = self._store.client.stat_object(self._store.bucket, self._key)
+        if (found.size or 0) < self._offset + self._size:
+            raise BlobDamaged(self._name, f"it has {found.size} bytes, fewer than it should")
+
     def _get(self) -> urllib3.BaseHTTPResponse:
+        try:
+            return self._get_once()
+        except BlobDamaged:
+            # A store that is being repaired or has just been started may say so for a moment.
+            time.sleep(LOOK_AGAIN_SECONDS)
+            return self._get_once()
+
+    def _get_once(self) -> urllib3.BaseHTTPResponse:
         store = self._store
         headers: dict[str, str | list[str] | tuple[str]] = {}
         if self._etag:

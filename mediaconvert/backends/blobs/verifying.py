@@ -26,6 +26,9 @@ class VerifyingCursor:
         self._left = list(reversed(wanted))
         self._cursor = open_cursor(tuple(_whole_blocks(segment) for segment in wanted))
         self._second_look: Cursor | None = None
+        self._is_closed = False
+        self._surplus = b""
+        """Of the current segment: read already, beyond the block that was wanted."""
         self._position = 0
         """Where the next block begins, counted from the start of the current segment's blob."""
         self._begin()
@@ -54,9 +57,10 @@ class VerifyingCursor:
         return not self._left
 
     def close(self) -> None:
+        self._is_closed = True
         self._cursor.close()
-        if self._second_look is not None:
-            self._second_look.close()
+        if (second_look := self._second_look) is not None:
+            second_look.close()
 
     def _begin(self) -> None:
         if self._left:
@@ -65,16 +69,11 @@ class VerifyingCursor:
     def _verified_block(self, segment: Segment, digest: BlobDigest) -> bytes:
         index = self._position // BLOCK_BYTES
         size = min(BLOCK_BYTES, digest.size - self._position)
-        block = _exactly(self._cursor, size)
+        block = self._exactly(size)
         if block_crc(block) == digest.block(index):
             return block
         # Once more: the bytes may have been damaged on their way here, not where they are stored.
-        self._second_look = self._open((Segment(segment.blob_id, self._position, size),))
-        try:
-            block = _exactly(self._second_look, size)
-        finally:
-            self._second_look.close()
-            self._second_look = None
+        block = self._read_again(Segment(segment.blob_id, self._position, size))
         if block_crc(block) != digest.block(index):
             raise BlobDamaged(
                 segment.blob_id,
@@ -82,6 +81,30 @@ class VerifyingCursor:
                 "stored",
             )
         return block
+
+    def _exactly(self, size: int) -> bytes:
+        """The next `size` bytes of the current segment. After a broken connection a cursor goes
+        on where it was, so its pieces need not end where blocks do. They never cross segments."""
+        pieces, missing = [self._surplus], size - len(self._surplus)
+        while missing > 0 and (piece := self._cursor.next_piece()):
+            pieces.append(piece)
+            missing -= len(piece)
+        read = b"".join(pieces) if pieces[0] or len(pieces) > 2 else pieces[-1]
+        self._surplus = read[size:]
+        return read[:size] if self._surplus else read
+
+    def _read_again(self, block: Segment) -> bytes:
+        second_look = self._second_look = self._open((block,))
+        try:
+            if self._is_closed:
+                second_look.close()
+            pieces = []
+            while piece := second_look.next_piece():
+                pieces.append(piece)
+            return b"".join(pieces)
+        finally:
+            self._second_look = None
+            second_look.close()
 
 
 def _whole_blocks(segment: Segment) -> Segment:
@@ -96,16 +119,3 @@ def _whole_blocks(segment: Segment) -> Segment:
     first = segment.offset - segment.offset % BLOCK_BYTES
     last = min(-(-end // BLOCK_BYTES) * BLOCK_BYTES, segment.digest.size)
     return Segment(segment.blob_id, first, last - first)
-
-
-def _exactly(cursor: Cursor, size: int) -> bytes:
-    """The next `size` bytes; cursors may return less than was asked for at once."""
-    piece = cursor.next_piece()
-    if len(piece) == size:
-        return piece
-    pieces, missing = [piece], size - len(piece)
-    while piece and missing > 0:
-        piece = cursor.next_piece()
-        pieces.append(piece)
-        missing -= len(piece)
-    return b"".join(pieces)

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from mediaconvert.backends.sql import rows
-from mediaconvert.backends.sql.driver import Connection, Driver, Isolation
+from mediaconvert.backends.sql.driver import Connection, Driver, Isolation, Row
+from mediaconvert.errors import DamagedRecord
 from mediaconvert.model import BlobDigest, BlobId, BlobRecord, DamagedObject, Segment
 
 
@@ -18,26 +19,21 @@ class SqlBlobRecords:
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
 
-    async def digests(self, blob_ids: Sequence[BlobId]) -> dict[BlobId, BlobDigest]:
-        async def body(conn: Connection) -> dict[BlobId, BlobDigest]:
+    async def digests(self, blob_ids: Sequence[BlobId]) -> dict[BlobId, BlobDigest | None]:
+        async def body(conn: Connection) -> dict[BlobId, BlobDigest | None]:
             found = await conn.fetch("blob_digests", rows.dumps(sorted(set(blob_ids))))
-            known = {row["blob_id"]: rows.blob_digest(row) for row in found}
-            return {name: digest for name, digest in known.items() if digest is not None}
+            return {
+                row["blob_id"]: digest
+                for row in found
+                if (digest := rows.blob_digest(row)) is not None or row["damaged_at"] is not None
+            }
 
         return await self._driver.read(body)
 
     async def page(self, after: str, limit: int) -> tuple[BlobRecord, ...]:
         async def body(conn: Connection) -> tuple[BlobRecord, ...]:
-            return tuple(
-                BlobRecord(
-                    blob_id=row["blob_id"],
-                    size=row["used"],
-                    digest=rows.blob_digest(row),
-                    md5=row["md5"],
-                    is_damaged=row["damaged_at"] is not None,
-                )
-                for row in await conn.fetch("blobs_page", after, limit)
-            )
+            found = await conn.fetch("blobs_page", after, limit)
+            return tuple(_record(conn, row) for row in found)
 
         return await self._driver.read(body)
 
@@ -49,7 +45,7 @@ class SqlBlobRecords:
 
     async def mark_damaged(self, blob_id: BlobId) -> bool:
         async def body(conn: Connection) -> bool:
-            return await conn.execute("blob_damage", blob_id, await conn.now_us(), b"") > 0
+            return await conn.execute("blob_damage", blob_id, await conn.now_us()) > 0
 
         return await self._driver.write(body, isolation=Isolation.STATEMENT)
 
@@ -73,6 +69,22 @@ class SqlBlobRecords:
             )
 
         return await self._driver.read(body)
+
+
+def _record(conn: Connection, row: Row) -> BlobRecord:
+    try:
+        digest = rows.blob_digest(row)
+    except DamagedRecord as error:
+        # Readers of the object meet it too; the other blobs of the page are examined all the same.
+        conn.damage.note(error)
+        digest = None
+    return BlobRecord(
+        blob_id=row["blob_id"],
+        size=row["used"],
+        digest=digest,
+        md5=row["md5"],
+        is_damaged=row["damaged_at"] is not None,
+    )
 
 
 async def add_digests(conn: Connection, segments: Iterable[Segment]) -> None:

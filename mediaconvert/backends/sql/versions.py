@@ -29,6 +29,10 @@ from mediaconvert.model import (
 
 _NONE = Conditions()
 
+_WITH_DIGESTS = 100
+"""Segments of an object that is loaded with their digests. Those of more are asked for when they
+are read: most look at such an object without reading it."""
+
 
 async def commit_object(
     conn: Connection,
@@ -186,6 +190,7 @@ async def load_object(conn: Connection, row: Row, *, with_job: bool) -> StoredOb
     object_id: ObjectId = row["id"]
     segments = await conn.fetch("object_segments", object_id)
     job = await conn.fetch_row("object_newest_job", object_id) if with_job else None
-    stored = rows.stored_object(row, segments, job, read_segment=rows.verified_segment)
+    read = rows.verified_segment if len(segments) <= _WITH_DIGESTS else rows.segment
+    stored = rows.stored_object(row, segments, job, read_segment=read)
     is_damaged = any(segment["damaged_at"] is not None for segment in segments)
     return replace(stored, is_damaged=True) if is_damaged else stored

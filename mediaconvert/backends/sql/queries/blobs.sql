@@ -7,11 +7,12 @@ on conflict (blob_id) do nothing;
 
 -- name: blob_digests
 -- $1 is a JSON array of names.
-select blob_id, size, digests from blobs
+select blob_id, size, digests, damaged_at from blobs
 where blob_id in (select value from json_array_elements_text(cast($1 as json)));
 
 -- name: blob_digests [sqlite]
-select blob_id, size, digests from blobs where blob_id in (select value from json_each($1));
+select blob_id, size, digests, damaged_at from blobs
+where blob_id in (select value from json_each($1));
 
 -- name: blobs_page
 -- Blobs that are referred to, after the name $1, at most $2. Of each: how many of its bytes are
@@ -44,9 +45,20 @@ left join blobs b on b.blob_id = u.blob_id
 order by u.blob_id limit $2;
 
 -- name: blob_damage
--- Marks a blob, also one without a digest; 1 row the first time.
--- (A digest of no bytes stands for none.)
-insert into blobs (blob_id, size, digests, damaged_at) values ($1, 0, $3, $2)
+-- Marks a blob that is referred to, also one without a digest; 1 row the first time. (A digest of
+-- no bytes stands for none.)
+insert into blobs (blob_id, size, digests, damaged_at)
+select cast($1 as text), 0, cast('' as bytea), cast($2 as bigint)
+where exists (select 1 from object_segments where blob_id = $1)
+   or exists (select 1 from part_segments where blob_id = $1)
+on conflict (blob_id) do update set damaged_at = excluded.damaged_at
+where blobs.damaged_at is null;
+
+-- name: blob_damage [sqlite]
+insert into blobs (blob_id, size, digests, damaged_at)
+select $1, 0, x'', $2
+where exists (select 1 from object_segments where blob_id = $1)
+   or exists (select 1 from part_segments where blob_id = $1)
 on conflict (blob_id) do update set damaged_at = excluded.damaged_at
 where blobs.damaged_at is null;
 
@@ -55,12 +67,29 @@ update blobs set damaged_at = null where blob_id = $1 and damaged_at is not null
 
 -- name: blob_digest_set
 -- Of a blob that has been read whole: adds its digest where it has none.
-insert into blobs (blob_id, size, digests) values ($1, $2, $3)
+insert into blobs (blob_id, size, digests)
+select cast($1 as text), cast($2 as bigint), cast($3 as bytea)
+where exists (select 1 from object_segments where blob_id = $1)
+   or exists (select 1 from part_segments where blob_id = $1)
+on conflict (blob_id) do update set size = excluded.size, digests = excluded.digests
+where length(blobs.digests) = 0;
+
+-- name: blob_digest_set [sqlite]
+insert into blobs (blob_id, size, digests)
+select $1, $2, $3
+where exists (select 1 from object_segments where blob_id = $1)
+   or exists (select 1 from part_segments where blob_id = $1)
 on conflict (blob_id) do update set size = excluded.size, digests = excluded.digests
 where length(blobs.digests) = 0;
 
 -- name: blobs_count_damaged
-select count(*) as damaged from blobs where damaged_at is not null;
+-- Not those that an older node's sweep of garbage has left behind.
+select count(*) as damaged from blobs b
+where b.damaged_at is not null
+  and (
+    exists (select 1 from object_segments s where s.blob_id = b.blob_id)
+    or exists (select 1 from part_segments p where p.blob_id = b.blob_id)
+  );
 
 -- name: blobs_damaged_objects
 -- Objects that contain a damaged blob, at most $1.

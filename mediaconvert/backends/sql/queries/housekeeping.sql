@@ -77,7 +77,14 @@ select
   (select min(available_at) from jobs where status = 'pending') as oldest_pending,
   coalesce((select max(id) from outbox) - (select min(id) from outbox) + 1, 0) as outbox_events,
   (select count(*) from garbage) as garbage_blobs,
-  (select count(*) from blobs where damaged_at is not null) as damaged_blobs;
+  (
+    select count(*) from blobs b
+    where b.damaged_at is not null
+      and (
+        exists (select 1 from object_segments s where s.blob_id = b.blob_id)
+        or exists (select 1 from part_segments p where p.blob_id = b.blob_id)
+      )
+  ) as damaged_blobs;
 
 -- name: schema_applied
 select coalesce(max(version), 0) as version from schema_migrations;

@@ -18,10 +18,10 @@ select * from objects where bucket_id = $1 and key = $2 and is_current = 1 for s
 select * from objects where id = $1 for share;
 
 -- name: object_segments
--- With the digests of blobs up to 512 MiB; those of larger ones are asked for when they are read,
+-- With the digests of blobs up to 64 MiB; those of larger ones are asked for when they are read,
 -- so that looking at an object of terabytes does not load megabytes of them.
 select s.blob_id, s.start, s.size, b.size as blob_size,
-  case when length(b.digests) <= 4096 then b.digests end as digests, b.damaged_at
+  case when length(b.digests) <= 512 then b.digests end as digests, b.damaged_at
 from object_segments s left join blobs b on b.blob_id = s.blob_id
 where s.object_id = $1 order by s.position;
 
