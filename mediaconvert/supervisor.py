@@ -90,13 +90,7 @@ async def supervise(
         backends = replace(backends, blobs=blobs)
         # Before anything is asked what is due: the clock may have been set since the last stop.
         await backends.catalog.housekeeping.watch_clock()
-        tools: Toolbox | None = None
-        if settings.server.role != "api":
-            slots = settings.workers.slots or os.cpu_count() or 1
-            scratch = tools_folder(settings.server.data_dir)
-            tools = await stack.enter_async_context(
-                open_toolbox(settings.tools, slots=slots, scratch=scratch)
-            )
+        tools = None if settings.server.role == "api" else await _open_tools(stack, settings)
         flusher = Flusher(
             backends.catalog.outbox,
             backends.analytics,
@@ -118,6 +112,14 @@ async def supervise(
                 await flusher.final_flush()
         systemd.notify("STOPPING=1")
     log.info("stopped")
+
+
+async def _open_tools(stack: AsyncExitStack, settings: Settings) -> Toolbox:
+    slots = settings.workers.slots or os.cpu_count() or 1
+    scratch = tools_folder(settings.server.data_dir)
+    return await stack.enter_async_context(
+        open_toolbox(settings.tools, slots=slots, scratch=scratch)
+    )
 
 
 def _watched_by_metrics(backends: Backends) -> Metrics:

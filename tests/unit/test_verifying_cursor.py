@@ -16,7 +16,7 @@ BLOBS = {f"{index:032x}": random.Random(index).randbytes(2 * MIB + 77) for index
 
 
 class Pieces:
-    """A cursor whose pieces end anywhere, as after a broken connection, but never cross a segment."""
+    """A cursor whose pieces end anywhere, as after a broken connection; they cross no segment."""
 
     def __init__(
         self, segments: tuple[Segment, ...], cuts: random.Random, opened: list[int]
