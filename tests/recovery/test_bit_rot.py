@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -174,11 +175,11 @@ def test_a_blob_folder_that_is_not_mounted_is_no_damage(tmp_path: Path) -> None:
         raise AssertionError("it must not start")
     assert list(store.iterdir()) == []
     # Another store, or one that has lost everything, is not taken for damaged by `verify`.
-    (store / "blobs").mkdir()
+    for number in range(256):
+        (store / "blobs" / f"{number:02x}").mkdir(parents=True)
     status, printed = verify(tmp_path, **environment)
     assert (status, "none of the first 6 blobs" in printed) == (1, True)
-    store.joinpath("blobs").rmdir()
-    store.rmdir()
+    shutil.rmtree(store)
     (tmp_path / "elsewhere").rename(store)
     assert verify(tmp_path, **environment)[0] == 0
 
@@ -206,6 +207,6 @@ async def test_the_scrubber_finds_damage_goes_on_where_it_was_and_waits_for_the_
         assert [await hurried.take_turn() for _ in range(6)] == [1, 1, 1, 1, 1, 0]
         assert await hurried.take_turn() == 0, "the next pass is due in 30 days"
         digests = await rig.catalog.blobs.digests(names)
-        assert set(digests) == set(names) - {names[3]}, "its ETag shows that it is damaged"
+        assert [name for name in names if digests[name] is None] == [names[3]]
         assert (await rig.catalog.housekeeping.gauges()).damaged_blobs == 1
         assert b"mediaconvert_scrubbed_bytes_total 5000.0" in metrics.render(None)
