@@ -35,7 +35,7 @@ async def test_ready_has_a_row_for_every_dependency(service: Service) -> None:
     body = answer.json()
     assert body["status"] == "ready"
     assert [row["name"] for row in body["checks"]] == [
-        "database", "catalog records", "storage", "queue", "analytics", "disk space",
+        "database", "catalog records", "storage", "stored data", "queue", "analytics", "disk space",
     ]  # fmt: skip
     assert all(row["status"] == "ok" and row["latency_ms"] >= 0 for row in body["checks"])
 

@@ -172,8 +172,8 @@ def test_ready_names_every_dependency_with_its_version(
         found = rows_once_ready(worker.url)
     assert found.pop("status") == "ready"
     assert list(found) == [
-        "database", "catalog records", "storage", "queue", "analytics", "tools", "sandbox",
-        "disk space",
+        "database", "catalog records", "storage", "stored data", "queue", "analytics",
+        "tools", "sandbox", "disk space",
     ]  # fmt: skip
     assert found["database"]["version"].startswith("PostgreSQL 18.")
     assert found["queue"]["version"].startswith(f"{KIND} ")
