@@ -10,11 +10,15 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import re
+import secrets
 import shutil
 from contextlib import suppress
 from pathlib import Path
 
 log = logging.getLogger("mediaconvert.folders")
+
+_RANDOM_BYTES = 8
 
 
 def make_held_folder(root: Path) -> int:
@@ -36,19 +40,26 @@ def make_held_folder(root: Path) -> int:
         os.close(lock)
 
 
+def random_name(prefix: str = "") -> str:
+    """A name for `make_held_folder` that `sweep_folders` recognizes by its prefix."""
+    return f"{prefix}{secrets.token_hex(_RANDOM_BYTES)}"
+
+
 def tools_folder(data_dir: Path) -> Path:
     """Where the tools of all processes that share the data directory have their folders."""
     return data_dir / "tools"
 
 
-def sweep_folders(parent: Path, prefix: str = "") -> int:
-    """Remove the folders below `parent` whose name begins with `prefix` and whose owner is
-    dead; answers how many. Other users' folders are left alone."""
+def sweep_folders(parent: Path, prefix: str | None = None) -> int:
+    """Remove the folders below `parent` whose owner is dead; answers how many. Without `prefix`
+    all folders below `parent` must be ours; with it only those that `random_name(prefix)` may
+    have named are, for users have folders there too. Other users' folders are left alone."""
+    name = re.compile(f"{re.escape(prefix or '')}[0-9a-f]{{{2 * _RANDOM_BYTES}}}")
     swept = 0
     if not parent.is_dir():
         return 0
     for folder in parent.iterdir():
-        if not folder.name.startswith(prefix):
+        if prefix is not None and not name.fullmatch(folder.name):
             continue
         try:
             lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)

@@ -14,6 +14,7 @@ import contextlib
 import ipaddress
 import logging
 import os
+import re
 import secrets
 import time
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ JWT_KEY_BYTES = 32
 MASTER_KEY_BYTES = 32
 _MIN_DISTINCT_BYTES = 8
 _MAX_FILE_BYTES = 16_384
+_STAGED_NAME = re.compile(r"\..+\.[0-9a-f]{16}")
 
 # Texts that stand in published examples: whoever reads the example can sign tokens.
 _EXAMPLE_KEYS = frozenset(
@@ -95,7 +97,9 @@ def sweep_unfinished_keys(secrets_dir: Path, *, older_than_seconds: float) -> in
     how many files. Younger ones may belong to a process that is writing. Raises OSError."""
     moment = time.time() - older_than_seconds
     swept = 0
-    for path in secrets_dir.glob(".*.*"):  # as `_write_new` names them
+    for path in secrets_dir.glob(".*.*"):
+        if not _STAGED_NAME.fullmatch(path.name):
+            continue
         with contextlib.suppress(FileNotFoundError):
             if path.lstat().st_mtime <= moment:
                 path.unlink()
@@ -194,7 +198,7 @@ def _prepare_folder(folder: Path) -> None:
 
 def _write_new(path: Path, data: bytes) -> None:
     """Make the file whole and durable, or leave the one that another process made first."""
-    staged = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    staged = path.with_name(f".{path.name}.{secrets.token_hex(8)}")  # matches _STAGED_NAME
     descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -33,6 +33,7 @@ class ListedPart:
     etag: str
     """Without quotes."""
     checksum: Checksum | None = None
+    size: int | None = None
 
 
 def checksum_type(algorithm: str | None, requested: str | None) -> str | None:
@@ -155,6 +156,11 @@ def _choose(stored: Sequence[Part], listed: Sequence[ListedPart]) -> list[Part]:
             raise InvalidPart(
                 f"part {wanted.number} has the ETag {part.md5}, not {wanted.etag}; it may have "
                 "been uploaded again since"
+            )
+        if wanted.size not in (None, part.size):
+            raise InvalidPart(
+                f"part {wanted.number} has {part.size} bytes, not {wanted.size}; it may have been "
+                "uploaded again since"
             )
         if wanted.checksum is not None and not _same(wanted.checksum, part.checksum):
             raise InvalidPart(

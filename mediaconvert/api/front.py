@@ -159,7 +159,12 @@ async def open_front(
             await nursery.start(rest.run)
             await nursery.start(jobs.run)
             gateway = Gateway(
-                rest, s3, domain=settings.s3.domain, metrics=front.metrics, drain=front.drain_clock
+                rest,
+                s3,
+                domain=settings.s3.domain,
+                metrics=front.metrics,
+                drain=front.drain_clock,
+                max_connections=settings.server.max_connections,
             )
             front.open_doors(gateway, jobs.end_waits)
         yield front

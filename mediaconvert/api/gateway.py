@@ -35,8 +35,9 @@ class RequestMetrics(Protocol):
 class Gateway:
     """ASGI application of types `http` and `lifespan`; the latter is the REST side's.
 
-    `domain` is `s3.domain`. `metrics` is told the bytes of both doors and the requests of the S3
-    door and of the gateway itself: the REST side counts its own, also where it stands alone.
+    `domain` is `s3.domain`, `max_connections` is the server's. `metrics` is told the bytes of both
+    doors and the requests of the S3 door and of the gateway itself: the REST side counts its own,
+    also where it stands alone.
     """
 
     def __init__(
@@ -47,12 +48,16 @@ class Gateway:
         domain: str = "",
         metrics: RequestMetrics | None = None,
         drain: Drain | None = None,
+        max_connections: int = 1000,
     ) -> None:
         self._apps = {Door.REST: rest_app, Door.S3: s3_app}
         self._domain = domain
         self._metrics = metrics
         self._under_way = 0
         self._drain = drain or Drain()
+        # The other half is for /health and /ready, which must answer while requests are held.
+        self._max_held = max_connections // 2
+        self._held = 0
         self._all_done = trio.Event()
 
     @property
@@ -92,7 +97,7 @@ class Gateway:
         if refusal is None:
             await self._pass_on(scope, record, receive, send)
         else:
-            await self._answer(refusal, scope, record, send)
+            await self._answer(refusal, scope, record, receive, send)
 
     async def _pass_on(
         self, scope: Scope, record: AccessRecord, receive: Receive, send: Send
@@ -118,7 +123,12 @@ class Gateway:
         return None
 
     async def _answer(
-        self, refusal: BadRequest, scope: Scope, record: AccessRecord, send: Send
+        self,
+        refusal: BadRequest,
+        scope: Scope,
+        record: AccessRecord,
+        receive: Receive,
+        send: Send,
     ) -> None:
         kind, body = refusal_body(
             record.door,
@@ -129,7 +139,7 @@ class Gateway:
         )
         headers = [(b"content-type", kind), (b"content-length", b"%d" % len(body))]
         if refusal.status == 503:
-            await self._hold(scope)
+            await self._hold(scope, record.watch_receive(receive))
             retry_seconds = self._drain.retry_seconds
             headers += [(b"retry-after", b"%d" % retry_seconds), (b"connection", b"close")]
         watched = record.watch_send(send)
@@ -141,14 +151,24 @@ class Gateway:
             record.write()
             self._count(scope, record, is_own_answer=True)
 
-    async def _hold(self, scope: Scope) -> None:
+    async def _hold(self, scope: Scope, receive: Receive) -> None:
         """Keep an SDK's last attempt but one until the drain ends.
 
         SDKs try three times and wait at most about 5 s in between, a drain may take longer. The
         first refusal comes at once: behind a load balancer the retry may reach another node.
-        Held, the second attempt leaves the third for the next process."""
-        if retries_left(header(scope, b"amz-sdk-request")) == 1:
-            await self._drain.wait_ended()
+        Held, the second attempt leaves the third for the next process. Its body is read and
+        dropped: closing with unread bytes would reset the connection, and the client might never
+        see the answer."""
+        if retries_left(header(scope, b"amz-sdk-request")) != 1 or self._held >= self._max_held:
+            return
+        self._held += 1
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_drop_until_disconnect, receive, nursery.cancel_scope)
+                await self._drain.wait_ended()
+                nursery.cancel_scope.cancel()
+        finally:
+            self._held -= 1
 
     def _count(self, scope: Scope, record: AccessRecord, *, is_own_answer: bool) -> None:
         if self._metrics is None:
@@ -158,6 +178,14 @@ class Gateway:
         self._metrics.bytes_sent(door, record.sent_bytes)
         if record.status and (is_own_answer or record.door is Door.S3):
             self._metrics.request(door, scope["method"], record.status, record.seconds)
+
+
+async def _drop_until_disconnect(receive: Receive, scope: trio.CancelScope) -> None:
+    """Read the body, at the rate that the server demands, and cancel `scope` when the client
+    has left."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    scope.cancel()
 
 
 def _is_probe(door: Door, raw_path: bytes) -> bool:

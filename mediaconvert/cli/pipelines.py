@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import secrets
 import shutil
 import sys
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ import trio
 
 from mediaconvert.cli.options import load_configuration
 from mediaconvert.errors import Detail, InvalidPipeline, StartupError
-from mediaconvert.held_folders import make_held_folder, remove_tree, sweep_folders
+from mediaconvert.held_folders import make_held_folder, random_name, remove_tree, sweep_folders
 from mediaconvert.pipeline import Pipeline, json_schema, parse
 from mediaconvert.settings import ToolSettings
 from mediaconvert.tools.toolbox import open_toolbox
@@ -102,7 +101,7 @@ def _work_folder(output: Path) -> Iterator[Path]:
     """A folder of our own in `output`, where those of killed runs are removed."""
     try:
         sweep_folders(output, _WORK_PREFIX)
-        work = output.absolute() / f"{_WORK_PREFIX}{secrets.token_hex(8)}"
+        work = output.absolute() / random_name(_WORK_PREFIX)
         lock = make_held_folder(work)
     except OSError as error:
         raise StartupError(f"{output} cannot be written to: {error.strerror}") from error

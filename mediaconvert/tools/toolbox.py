@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import secrets
 import stat
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -19,7 +18,7 @@ from pathlib import Path
 import trio
 
 from mediaconvert.errors import InfrastructureFailure, StartupError, ToolCrashed
-from mediaconvert.held_folders import make_held_folder, remove_tree, sweep_folders
+from mediaconvert.held_folders import make_held_folder, random_name, remove_tree, sweep_folders
 from mediaconvert.media import (
     Command,
     CommandResult,
@@ -92,9 +91,9 @@ async def open_toolbox(
 def _scratch(parent: Path | None) -> Iterator[Path]:
     try:
         place = Path(tempfile.gettempdir()) if parent is None else parent
-        prefix = _SCRATCH_PREFIX if parent is None else ""
+        prefix = _SCRATCH_PREFIX if parent is None else None
         sweep_folders(place, prefix)
-        folder = place / f"{prefix}{secrets.token_hex(8)}"
+        folder = place / random_name(prefix or "")
         lock = make_held_folder(folder)
     except OSError as error:
         raise StartupError(

@@ -9,7 +9,7 @@ import trio
 from mediaconvert.api.asgi import Receive, Scope, Send
 from mediaconvert.api.drain import RESTART_SECONDS, Drain
 from mediaconvert.api.gateway import Gateway
-from tests.process.raw_http import echo, only_http, respond, served, settings
+from tests.process.raw_http import RawClient, Served, echo, only_http, respond, served, settings
 
 Fields = list[tuple[str, str]]
 ONE_OF_A_KIND = ("connection", "retry-after", "x-amz-retry-after", "date", "server")
@@ -110,3 +110,66 @@ async def test_an_sdks_last_attempt_but_one_is_held_until_the_drain_ends() -> No
         assert waited.cancelled_caught
         drain.end()
         check_refusal(await held.rest(), RESTART_SECONDS)
+
+
+MIB = 1 << 20
+SECOND = "amz-sdk-request: attempt=2; max=3"
+
+
+async def is_held(client: RawClient) -> bool:
+    """Whether the server waits for something else than the client's bytes."""
+    with trio.move_on_after(0.2) as waited:
+        await client.answer()
+    return waited.cancelled_caught
+
+
+async def test_the_body_of_a_held_attempt_is_read() -> None:
+    """The client sends all of it before it looks for an answer, as many do."""
+    drain = Drain()
+    drain.watch(lambda: True, 300, is_brief=True)
+    gateway = Gateway(echo, echo, drain=drain)
+    chunk = b"100000\r\n" + bytes(MIB) + b"\r\n"
+    requests = (
+        request("/b/k", SECOND, f"Content-Length: {64 * MIB}", body=bytes(64 * MIB)),
+        request("/b/k", SECOND, "Transfer-Encoding: chunked", body=chunk * 64 + b"0\r\n\r\n"),
+        request("/b/k", SECOND, "Content-Length: 5", "Expect: 100-continue", body=b"hello"),
+        request("/b/k", SECOND, f"Content-Length: {MIB}", body=b"half"),
+    )
+    async with served(gateway) as server:
+        gateway.begin_drain()
+        clients = []
+        for each in requests:
+            clients.append(await server.connect())
+            await clients[-1].send(each)
+            await clients[-1].settle()
+        drain.end()
+        for client in clients:
+            check_refusal(await client.rest(), RESTART_SECONDS)
+
+
+async def hold(server: Served) -> RawClient:
+    client = await server.connect()
+    await client.send(request("/b/k", SECOND, "Content-Length: 0"))
+    await client.settle()
+    return client
+
+
+async def test_held_attempts_leave_connections_for_probes() -> None:
+    drain = Drain()
+    drain.watch(lambda: True, 300, is_brief=True)
+    gateway = Gateway(echo, echo, drain=drain, max_connections=4)
+    async with served(gateway, settings(max_connections=4)) as server:
+        gateway.begin_drain()
+        first, second = await hold(server), await hold(server)
+        refused = [await hold(server) for _ in range(3)]
+        for client in refused:
+            assert head_of(await client.rest())[0] == 503
+            await client.stream.aclose()
+        probe = await server.connect()
+        assert (await probe.ask(b"GET /health HTTP/1.1\r\nHost: h\r\n\r\n")).status == 200
+        assert await is_held(first) and await is_held(second)
+        await first.stream.aclose()
+        await trio.testing.wait_all_tasks_blocked()
+        assert await is_held(await hold(server)), "a client that left frees its place"
+        drain.end()
+        check_refusal(await second.rest(), RESTART_SECONDS)

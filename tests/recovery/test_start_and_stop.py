@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import secrets
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
@@ -104,6 +105,55 @@ def test_while_it_drains_health_answers_and_the_rest_is_refused(tmp_path: Path) 
         assert refused.status_code == 503
         assert refused.headers["connection"] == "close"
         program.process.send_signal(signal.SIGTERM)  # the second: at once
+        assert program.process.wait(WAIT_SECONDS) == 0
+
+
+def test_while_it_drains_held_requests_leave_connections_for_probes(tmp_path: Path) -> None:
+    """Half of the connections, here two, may be held."""
+    environment = {"MEDIACONVERT_SERVER__MAX_CONNECTIONS": "4"}
+    with run_program(tmp_path, environment=environment) as program, ExitStack() as clients:
+        person = Person(program.url)
+        person.close()
+        place = program.url.removeprefix("http://")
+        host, port = place.split(":")
+
+        def put(*headers: str) -> socket.socket:
+            client = clients.enter_context(socket.create_connection((host, int(port))))
+            client.settimeout(WAIT_SECONDS)
+            lines = ["PUT /b/k HTTP/1.1", f"Host: {place}", *headers, "", ""]
+            client.sendall("\r\n".join(lines).encode())
+            return client
+
+        # Under way: the drain waits for it.
+        url = person.s3.generate_presigned_url(
+            "put_object", Params={"Bucket": person.bucket, "Key": "k"}
+        )
+        upload = clients.enter_context(socket.create_connection((host, int(port))))
+        head = f"PUT {url.removeprefix(program.url)} HTTP/1.1\r\nHost: {place}\r\n"
+        upload.sendall(head.encode() + b"Content-Length: 8000\r\n\r\nhalf")
+        staging = tmp_path / "data/blobs/staging"
+        wait_until(
+            lambda: any(p.suffix != ".lock" for p in staging.rglob("*") if p.is_file()),
+            "the upload is under way",
+        )
+        program.process.send_signal(signal.SIGTERM)
+        program.wait_for_log("draining")
+        second = "amz-sdk-request: attempt=2; max=3"
+        held = [put(second, "Content-Length: 9", "", "some body") for _ in range(2)]
+        refused = put(second, "Content-Length: 0")
+        assert refused.recv(12) == b"HTTP/1.1 503"
+        refused.close()
+        assert httpx.get(f"{program.url}/health", timeout=60).status_code == 200
+        for client in held:
+            client.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                client.recv(1)
+            client.settimeout(WAIT_SECONDS)
+        upload.close()
+        for client in held:
+            answer = b"".join(iter(lambda each=client: each.recv(65_536), b""))
+            assert answer.startswith(b"HTTP/1.1 503")
+            assert answer.endswith(b"</Error>")
         assert program.process.wait(WAIT_SECONDS) == 0
 
 

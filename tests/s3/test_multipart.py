@@ -9,6 +9,7 @@ import pytest
 from boto3.s3.transfer import TransferConfig
 
 from tests.s3.errors import refusal, refused
+from tests.s3.signing import Signer
 from tests.serving import Served
 
 MIB = 1 << 20
@@ -235,3 +236,27 @@ def test_the_declared_size_is_checked(s3: Any, bucket: str) -> None:
     upload.put(1, b"four")
     assert refused(upload.complete, MpuObjectSize=5) == (400, "InvalidRequest")
     upload.complete(MpuObjectSize=4)
+
+
+@pytest.mark.parametrize(
+    ("extra", "status", "code"),
+    [
+        ("<Size>4</Size><LastModified>2026-01-02T03:04:05.678Z</LastModified>", 200, ""),
+        ("<Size/><LastModified/>", 200, ""),
+        ("<Size>5</Size>", 400, "InvalidPart"),
+        ("<Size>four</Size>", 400, "InvalidArgument"),
+        ("<Size>4</Size><Size>4</Size>", 400, "MalformedXML"),
+    ],
+)
+def test_parts_may_be_listed_as_list_parts_returns_them(
+    s3: Any, signer: Signer, bucket: str, extra: str, status: int, code: str
+) -> None:
+    upload = Upload(s3, bucket)
+    part = upload.put(1, b"four")
+    body = (
+        "<CompleteMultipartUpload><Part>"
+        f"<PartNumber>1</PartNumber><ETag>{part['ETag']}</ETag>{extra}"
+        "</Part></CompleteMultipartUpload>"
+    ).encode()
+    answer = signer.send("POST", f"/{bucket}/k?uploadId={upload.args['UploadId']}", body=body)
+    assert (answer.status, answer.code) == (status, code)

@@ -73,6 +73,7 @@ def test_s3cmd(
     host = person.url.removeprefix("http://")
     options = ["--no-ssl", f"--host={host}", f"--host-bucket={host}", "--no-progress"]
     options += ["--region=us-east-1", "--multipart-chunk-size-mb=5", "--config=/dev/null"]
+    options += ["--multipart-copy-chunk-size-mb=5"]
     s3cmd = Client("s3cmd", tmp_path, options, keys)
     there = "s3://s3cmd-was-here"
     s3cmd("mb", there)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import logging
+import os
 import stat
 from pathlib import Path
 
 import pytest
 
 from mediaconvert.errors import StartupError
-from mediaconvert.keys import is_loopback
+from mediaconvert.keys import is_loopback, sweep_unfinished_keys
 from mediaconvert.settings import AuthSettings, ServerSettings, Settings
 from mediaconvert.vault import Keys, load_keys
 
@@ -51,6 +52,15 @@ def test_a_secrets_folder_that_others_could_enter_is_shut(tmp_path: Path) -> Non
     folder.mkdir(mode=0o755)
     load(tmp_path)
     assert mode(folder) == 0o700
+
+
+def test_only_files_that_a_killed_process_left_are_removed(tmp_path: Path) -> None:
+    names = (".master_key.swp", ".gitignore.old", "master_key", ".jwt_key.0123456789abcdef")
+    for name in names:
+        (tmp_path / name).write_bytes(b"x")
+        os.utime(tmp_path / name, (1, 1))
+    assert sweep_unfinished_keys(tmp_path, older_than_seconds=60) == 1
+    assert {path.name for path in tmp_path.iterdir()} == {*names[:3]}
 
 
 def test_two_installations_have_different_keys(tmp_path: Path) -> None:

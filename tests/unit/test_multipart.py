@@ -105,6 +105,14 @@ def test_a_missing_part_or_another_etag_is_refused():
     assemble(upload(), stored, [ListedPart(1, stored[0].md5.upper())], min_part_bytes=4)
 
 
+def test_a_listed_size_is_compared():
+    stored = [part(1, b"abc"), part(2, b"x")]
+    sized = [replace(each, size=size) for each, size in zip(listed(stored), (3, 1), strict=True)]
+    assert assemble(upload(), stored, sized, min_part_bytes=3).size == 4
+    with pytest.raises(InvalidPart, match="part 2 has 1 bytes, not 2"):
+        assemble(upload(), stored, [sized[0], replace(sized[1], size=2)], min_part_bytes=3)
+
+
 def test_only_the_last_part_may_be_small():
     stored = [part(1, b"aaa"), part(2, b"b")]
     with pytest.raises(PartTooSmall, match="part 1 has 3 bytes"):

@@ -55,6 +55,10 @@ def test_a_time_may_have_any_form_that_the_api_shows(text: str, microseconds: in
     [
         ("if-match", ""),
         ("if-none-match", " "),
+        ("if-none-match", ","),
+        ("if-none-match", '""'),
+        ("if-none-match", 'W/""'),
+        ("if-match", '"", ,'),
         ("if-modified-since", "yesterday"),
         ("if-unmodified-since", ""),
         (IF_MATCH_SIZE, ""),
@@ -76,10 +80,19 @@ def test_a_malformed_condition_is_refused(name: str, value: str) -> None:
     assert name in refused.value.message
 
 
-def test_a_malformed_condition_on_a_copys_source_is_refused() -> None:
-    name = "x-amz-copy-source-if-unmodified-since"
+@pytest.mark.parametrize(
+    ("condition", "value"),
+    [("if-unmodified-since", "soon"), ("if-none-match", ","), ("if-match", '""')],
+)
+def test_a_malformed_condition_on_a_copys_source_is_refused(condition: str, value: str) -> None:
+    name = f"x-amz-copy-source-{condition}"
     with pytest.raises(S3Error, match=name):
-        write_conditions({name: "soon"}, "x-amz-copy-source-")
+        write_conditions({name: value}, "x-amz-copy-source-")
+
+
+def test_the_first_second_of_1970_is_a_date() -> None:
+    found = write_conditions({"if-unmodified-since": "Thu, 01 Jan 1970 00:00:00 GMT"})
+    assert found == Conditions(if_unmodified_since=0)
 
 
 def test_every_condition_of_a_delete_entry_is_read() -> None:

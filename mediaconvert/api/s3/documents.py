@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from mediaconvert.api.s3.errors import S3Error
+from mediaconvert.api.s3.errors import S3Error, invalid_argument
 from mediaconvert.api.s3.numbers import whole_number
 from mediaconvert.api.s3.write_conditions import parse_size, parse_time
 from mediaconvert.api.s3.xml import MalformedXml, Node, parse
@@ -30,6 +30,8 @@ class DeleteEntry:
     version_id: str | None = None
     conditions: Conditions = field(default_factory=Conditions)
     """The object is deleted only while all of these hold."""
+    error: S3Error | None = None
+    """Why the entry cannot be carried out: one of its conditions is malformed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +88,23 @@ def _delete_entry(node: Node) -> DeleteEntry:
     key = node.child("Key")
     if key is None or not key.text:
         raise malformed_xml("an Object has no Key")
+    version_id = node.value("VersionId")
+    try:
+        return DeleteEntry(key.text, version_id, _delete_conditions(node))
+    except S3Error as error:
+        return DeleteEntry(key.text, version_id, error=error)
+
+
+def _delete_conditions(node: Node) -> Conditions:
+    """Raises S3Error InvalidArgument for an empty or malformed condition."""
     etag = node.value("ETag")
-    conditions = Conditions(
+    if etag is not None and not etag.strip('"'):
+        raise invalid_argument("ETag", etag, f"ETag is {etag!r}; it must be an ETag or *")
+    return Conditions(
         if_match=None if etag is None else (etag.strip('"'),),
         if_match_size=parse_size("Size", node.value("Size")),
         if_match_modified_us=parse_time("LastModifiedTime", node.value("LastModifiedTime")),
     )
-    return DeleteEntry(key.text, node.value("VersionId"), conditions)
 
 
 def read_complete(body: bytes) -> tuple[ListedPart, ...]:
@@ -109,7 +121,8 @@ def read_complete(body: bytes) -> tuple[ListedPart, ...]:
 
 
 def _part(node: Node) -> ListedPart:
-    check_children(node, "PartNumber", "ETag", *CHECKSUM_ELEMENTS)
+    # Programs pass on what ListParts has returned: Size is compared, LastModified is ignored.
+    check_children(node, "PartNumber", "ETag", "Size", "LastModified", *CHECKSUM_ELEMENTS)
     number, etag = node.value("PartNumber"), node.value("ETag")
     if number is None or etag is None:
         raise malformed_xml("a Part needs PartNumber and ETag")
@@ -127,7 +140,8 @@ def _part(node: Node) -> ListedPart:
     ]
     if len(given) > 1:
         raise malformed_xml(f"part {number} has more than one checksum")
-    return ListedPart(parsed, etag.strip('"'), given[0] if given else None)
+    size = parse_size("Size", node.value("Size") or None)
+    return ListedPart(parsed, etag.strip('"'), given[0] if given else None, size)
 
 
 def read_location(body: bytes) -> str | None:

@@ -29,12 +29,17 @@ async def delete_objects(services: Services, request: S3Request) -> Response:
     """S3 API: DeleteObjects. All keys in one transaction; each answers for itself."""
     body = await read_document(services, request, MAX_BODY_BYTES, needs_digest=True)
     wanted = read_delete(body)
-    keys = [(e.key, e.conditions) for e in wanted.entries if _has_no_version(e)]
+    errors = [_refusal(entry) for entry in wanted.entries]
+    keys = [
+        (entry.key, entry.conditions)
+        for entry, error in zip(wanted.entries, errors, strict=True)
+        if error is None
+    ]
     results = iter(await services.catalog.objects.delete(request.ref, keys))
     children = []
-    for entry in wanted.entries:
-        if not _has_no_version(entry):
-            children.append(_error(entry, S3Error("NoSuchVersion", "no such version exists")))
+    for entry, error in zip(wanted.entries, errors, strict=True):
+        if error is not None:
+            children.append(_error(entry, error))
             continue
         result = next(results)
         if isinstance(result, PreconditionFailed):
@@ -44,9 +49,12 @@ async def delete_objects(services: Services, request: S3Request) -> Response:
     return xml_response(render(Element("DeleteResult", children)))
 
 
-def _has_no_version(entry: DeleteEntry) -> bool:
-    """Objects of a bucket without versions have the one version `null`."""
-    return entry.version_id in (None, "", "null")
+def _refusal(entry: DeleteEntry) -> S3Error | None:
+    """Why an entry is not even tried. Objects of a bucket without versions have the one version
+    `null`."""
+    if entry.version_id not in (None, "", "null"):
+        return S3Error("NoSuchVersion", "no such version exists")
+    return entry.error
 
 
 def _deleted(entry: DeleteEntry) -> Element:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mediaconvert.api.body import RequestBody
 from mediaconvert.api.s3.chunked import ChunkedDecoder
@@ -147,6 +147,7 @@ async def read_optional_document(services: Services, request: S3Request, limit: 
     signed is refused. Reading it keeps the connection in step with its client. Raises as
     `read_document`, but needs no Content-Length.
     """
+    request = _without_blank_md5(request)
     if _is_plainly_empty(request):
         return b""
     if request.identity.payload.is_chunked:
@@ -166,6 +167,15 @@ async def read_optional_document(services: Services, request: S3Request, limit: 
     digests.update(body)
     verify(_Whole(declared), digests)
     return body
+
+
+def _without_blank_md5(request: S3Request) -> S3Request:
+    """A Content-MD5 without a value declares nothing. PutObject and UploadPart refuse it, as S3
+    does; here it may come with requests that have no body."""
+    if request.headers.get("content-md5") != "":
+        return request
+    headers = {name: value for name, value in request.headers.items() if name != "content-md5"}
+    return replace(request, headers=headers)
 
 
 def _is_plainly_empty(request: S3Request) -> bool:

@@ -14,6 +14,9 @@ from mediaconvert.api.s3.errors import S3Error, invalid_argument
 
 HARMLESS: Mapping[str, str] = {
     "x-amz-user-agent": "names the client's software",
+    "x-amz-api-version": "there is one version of the API",
+    "x-amz-cf-id": "CloudFront's name for the request",
+    "x-amz-te": "offers an MD5 behind the body; a server that appends one says so in its answer",
     "x-amz-request-payer": "nobody is charged for requests",
     "x-amz-checksum-mode": "only adds headers to the answers of GetObject and HeadObject",
     "x-amz-checksum-algorithm": "only names the algorithm, except where an upload begins",
@@ -51,6 +54,8 @@ _UNDERSTOOD: Mapping[str, frozenset[str]] = {
     "AbortMultipartUpload": frozenset({"x-amz-if-match-initiated-time"}),
     "CompleteMultipartUpload": _CONDITIONS | {"x-amz-mp-object-size"},
     "CopyObject": _CONDITIONS | _COPY | {"x-amz-metadata-directive"},
+    # s3cmd sends the directive of a large copy here; metadata always come from this request.
+    "CreateMultipartUpload": frozenset({"x-amz-metadata-directive"}),
     "DeleteObject": _CONDITIONS | {"x-amz-if-match-size", "x-amz-if-match-last-modified-time"},
     "GetObject": _CONDITIONS,
     "GetObjectAttributes": frozenset(

@@ -33,7 +33,8 @@ def write_conditions(headers: Mapping[str, str], prefix: str = "") -> Conditions
     }
     for name, value in values.items():
         text = headers.get(prefix + name)
-        if text is not None and value is None:
+        # A list without any ETag would match nothing. A date may be 0.
+        if text is not None and value in (None, ()):
             wanted = "an ETag or *" if name.endswith("match") else "a date as in HTTP headers"
             raise invalid_argument(
                 prefix + name, text, f"{prefix}{name} is {text!r}; it must be {wanted}"
