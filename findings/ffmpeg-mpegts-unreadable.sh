@@ -4,7 +4,7 @@
 # Expected: a container that cannot carry a codec is refused when the file is written, as WebM
 # refuses H.264 ("Only VP8 or VP9 or AV1 video ... are supported for WebM", exit 234).
 # Seen: MPEG-TS takes AV1, VP9 and FLAC and stores them as private data. The file is written
-# with exit 0 and without an error, and no ffmpeg finds the stream in it again:
+# with exit 0 and without an error, and ffmpeg itself does not find the codec in it again:
 #
 #     libsvtav1 to MPEG-TS: exit 0; read back: Data: bin_data ([6][0][0][0] / 0x0006), start 1.400000
 #     libvpx-vp9 to MPEG-TS: exit 0; read back: Data: bin_data ([6][0][0][0] / 0x0006), start 1.400000

