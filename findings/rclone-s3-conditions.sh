@@ -3,10 +3,11 @@
 #
 # Expected: a condition that the server does not support is refused (501 NotImplemented), or
 # it is obeyed (412 or 304).
-# Seen: If-Match is ignored on reads, and both If-Match and If-None-Match on writes. All answer
-# 200, and the writes replace the object. (If-None-Match on a read does give 304.)
+# Seen: If-Match is ignored on reads, and both If-Match and If-None-Match on writes, which
+# replace the object. Only If-None-Match on reads is obeyed:
 #
 #     GET  If-Match: another ETag   200, whole body
+#     GET  If-None-Match: its ETag  304
 #     PUT  If-None-Match: *         200, object replaced
 #     PUT  If-Match: an old ETag    200, object replaced
 #
@@ -36,6 +37,7 @@ from pathlib import Path
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 signal.signal(signal.SIGTERM, lambda *_: sys.exit("took too long"))  # ends the server too
 work = Path(sys.argv[1])
@@ -53,7 +55,8 @@ def check(is_as_described: bool, what: str) -> None:
 
 
 def make_client():
-    config = Config(s3={"addressing_style": "path"})
+    # Its 304 carries a checksum, which boto3 takes amiss (see boto3-checksum-on-304.sh).
+    config = Config(s3={"addressing_style": "path"}, response_checksum_validation="when_required")
     return boto3.client("s3", endpoint_url=f"http://127.0.0.1:{port}", config=config)
 
 
@@ -71,6 +74,14 @@ def run() -> None:
     answer = client.get_object(Bucket="bucket", Key="key", IfMatch=wrong)
     print(f"GET  If-Match: another ETag   {answer['ResponseMetadata']['HTTPStatusCode']}, whole body")
     check(answer["Body"].read() == b"first", "If-Match on GET")
+    try:
+        client.get_object(Bucket="bucket", Key="key", IfNoneMatch=etag)
+        sys.exit("changed: If-None-Match on GET is ignored")
+    except ClientError as error:
+        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+        print(f"GET  If-None-Match: its ETag  {status}")
+        check(status == 304, "If-None-Match on GET")
+
     status = write(client, IfNoneMatch="*")
     stored = client.get_object(Bucket="bucket", Key="key")["Body"].read()
     print(f"PUT  If-None-Match: *         {status}, object replaced")
@@ -80,7 +91,7 @@ def run() -> None:
     stored = client.get_object(Bucket="bucket", Key="key")["Body"].read()
     print(f"PUT  If-Match: an old ETag    {status}, object replaced")
     check((status, stored) == (200, b"second"), "If-Match on PUT")
-    print("as described: these conditions are ignored")
+    print("as described: all conditions but If-None-Match on reads are ignored")
 
 
 with open(work / "rclone.log", "w") as log, subprocess.Popen(command, stderr=log) as server:
