@@ -36,10 +36,6 @@ from mediaconvert.workers.workspace import open_workspace
 
 log = logging.getLogger("mediaconvert.workers.runner")
 
-_SOURCE_DAMAGED = (
-    "the job's source is damaged in the store; upload it again, or rerun the job when the operator "
-    "has restored it"
-)
 MAX_MESSAGE_LENGTH = 2000
 MAX_LOG_LINES = 50
 
@@ -115,9 +111,7 @@ class Runner:
                 # Saved by an older version that read it otherwise.
                 verdict = _failure(FailureKind.INPUT, error.code, error.message, (), reporter)
             except BlobDamaged as error:
-                # What is missing may be there again in a minute: a file system not mounted.
-                kind = FailureKind.INFRA if error.is_missing else FailureKind.INPUT
-                verdict = _failure(kind, "source_damaged", _SOURCE_DAMAGED, (), reporter)
+                verdict = _failure(*_source_failure(error), (), reporter)
             except (Unavailable, StorageFull) as error:
                 self.store.doubt(error)
                 verdict = _failure(FailureKind.INFRA, error.code, error.message, (), reporter)
@@ -151,6 +145,17 @@ class Runner:
                 timings,
             )
             return await adopt_outputs(job, result, text, workspace, self.store, adopted)
+
+
+def _source_failure(error: BlobDamaged) -> tuple[FailureKind, str, str]:
+    """Kind, code and message. What is missing may be there again in a minute, when its file system
+    has been mounted; damage stays."""
+    remedy = "upload it again, or rerun the job when the operator has restored it"
+    if error.is_missing:
+        message = f"the job's source is missing from the blob store; {remedy}"
+        return FailureKind.INFRA, "source_missing", message
+    message = f"the job's source is damaged in the blob store; {remedy}"
+    return FailureKind.INPUT, "source_damaged", message
 
 
 def _failure(

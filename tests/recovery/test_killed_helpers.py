@@ -124,11 +124,12 @@ def test_a_source_whose_blob_was_deleted_by_hand_fails_with_a_sentence(tmp_path:
         assert job_id is not None
     for blob in (tmp_path / "data/blobs/blobs").glob("??/*"):
         blob.unlink()
-    with run_program(tmp_path, environment=settings) as program:
+    with run_program(tmp_path, environment=settings, expect_errors=True) as program:
         person.move_to(program.url)
         job = person.wait_for_job(job_id)
         assert (job["status"], job["attempt"]) == ("failed", 3)
         assert "missing from the blob store" in job["error"]
+        assert {line["message"] for line in program.errors()} == {"stored blob damaged"}
 
 
 async def test_a_command_cancelled_before_it_was_sent_leaves_the_image_server_alone(

@@ -246,7 +246,7 @@ async def test_a_store_that_fails_is_tried_again_and_then_given_up(rig: Rig) -> 
     await until(lambda: _is_due(rig))
     assert await rig.run_next() is Ending.FAILED
     job = await rig.job(job_id)
-    assert (job.error_code, job.attempt) == ("unavailable", 2)
+    assert (job.error_code, job.attempt) == ("source_missing", 2)
     assert "tried 2 times" in str(job.error)
     retried = (await rig.catalog.jobs.history(rig.user_id, job_id))[2]
     assert (retried.to_status, retried.triggered_by) == (JobStatus.PENDING, TriggeredBy.WORKER)
