@@ -72,8 +72,9 @@ def test_s3cmd(
 ) -> None:
     host = person.url.removeprefix("http://")
     options = ["--no-ssl", f"--host={host}", f"--host-bucket={host}", "--no-progress"]
-    options += ["--region=us-east-1", "--multipart-chunk-size-mb=5", "--config=/dev/null"]
-    options += ["--multipart-copy-chunk-size-mb=5"]
+    options += ["--region=us-east-1", "--multipart-chunk-size-mb=5", "--config=s3cfg"]
+    # Copies in parts as well; there is no option for it.
+    (tmp_path / "s3cfg").write_text("[default]\nmultipart_copy_chunk_size_mb = 5\n")
     s3cmd = Client("s3cmd", tmp_path, options, keys)
     there = "s3://s3cmd-was-here"
     s3cmd("mb", there)
