@@ -108,11 +108,22 @@ class VerifiedBlobs:
         digests = await self._records.digests(unknown)
         for blob_id, digest in digests.items():
             if digest is None:
-                raise BlobDamaged(blob_id, "it was damaged before it had a digest", is_known=True)
+                await self._refuse_known(blob_id)
         return tuple(
             replace(each, digest=digests.get(each.blob_id)) if each.digest is None else each
             for each in segments
         )
+
+    async def _refuse_known(self, blob_id: BlobId) -> None:
+        """Of a blob that is marked and has no digest to compare with; `mediaconvert verify`
+        removes the mark when the bytes are right again. Always raises."""
+        try:
+            async with self._blobs.open([Segment(blob_id, 0, 1)]):
+                pass
+        except BlobDamaged as error:
+            error.is_known = True
+            raise
+        raise BlobDamaged(blob_id, "it was damaged before it had a digest", is_known=True)
 
     async def _report(self, error: BlobDamaged) -> None:
         """Raises Unavailable for a blob that is missing because nothing refers to it any more."""
