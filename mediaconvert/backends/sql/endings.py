@@ -110,11 +110,12 @@ async def quarantine_job(conn: Connection, job_id: JobId, error: DamagedRecord) 
     told: what they would be told is what cannot be read."""
     conn.damage.note(error)
     message = "The job's record in the catalog is damaged; upload the file again."
-    now = await conn.now_us()
-    if await conn.execute("job_quarantine", job_id, message, now):
-        failed, system = JobStatus.FAILED.value, TriggeredBy.SYSTEM.value
-        row = (job_id, JobStatus.PROCESSING.value, failed, message, system, now)
-        await conn.execute("history_add", *row)
+    row = await conn.fetch_row("job_quarantine", job_id, message, await conn.steady_us())
+    if row is not None:
+        # Its status before that is not read either.
+        before, after = JobStatus.PROCESSING.value, JobStatus.FAILED.value
+        by, at = TriggeredBy.SYSTEM.value, row["finished_at"]
+        await conn.execute("history_add", job_id, before, after, message, by, at)
 
 
 async def _note_end(

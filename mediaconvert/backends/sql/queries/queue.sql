@@ -204,11 +204,34 @@ update jobs set status = 'pending', available_at = coalesce($2, created_at - clo
 where id = $1 and status = 'processing';
 
 -- name: job_quarantine
--- Ends a job whose record cannot be read. Looks at nothing but its id and its status.
+-- Ends a job whose record cannot be read. Looks at nothing but its id and its status. Columns that
+-- are null or of a wrong type get a value of the right one: SQLite checks a row as a whole when it
+-- is written.
 update jobs set status = 'failed', error = $2, error_code = 'record_damaged', steps = '[]',
-  result = '{}', eta_seconds = null, finished_at = $3, worker_id = null, lease_token = null,
-  lease_until = null
-where id = $1 and status in ('pending', 'processing');
+  result = '{}', progress = 0, eta_seconds = null, runs_alone = 0, worker_id = null,
+  lease_token = null, lease_until = null, started_at = cast(started_at as bigint),
+  finished_at = $3 + coalesce(cast(clock_offset as bigint), 0),
+  bucket_id = coalesce(cast(bucket_id as bigint), 0),
+  bucket_name = coalesce(cast(bucket_name as text), ''),
+  source_id = coalesce(cast(source_id as bigint), 0),
+  source_key = coalesce(cast(source_key as text), ''),
+  source_size = coalesce(cast(source_size as bigint), 0),
+  source_content_type = coalesce(cast(source_content_type as text), ''),
+  pipeline_id = coalesce(cast(pipeline_id as bigint), 0),
+  priority = coalesce(cast(priority as integer), 0),
+  output_bytes = coalesce(cast(output_bytes as bigint), 0),
+  attempt = coalesce(cast(attempt as integer), 0),
+  infra_failures = coalesce(cast(infra_failures as integer), 0),
+  crashes = coalesce(cast(crashes as integer), 0),
+  available_at = coalesce(cast(available_at as bigint), 0),
+  rerun_of = cast(rerun_of as bigint),
+  created_at = coalesce(cast(created_at as bigint), 0),
+  worker_deaths = coalesce(cast(worker_deaths as integer), 0),
+  lone_deaths = coalesce(cast(lone_deaths as integer), 0),
+  is_suspect = coalesce(cast(is_suspect as integer), 0),
+  clock_offset = coalesce(cast(clock_offset as bigint), 0)
+where id = $1 and status in ('pending', 'processing')
+returning finished_at;
 
 -- name: job_give_up
 -- It ended its worker process too often.
