@@ -216,6 +216,8 @@ class Session:
 class _SqliteConnection:
     """A driver.Connection whose calls are over when they return, so that they never suspend."""
 
+    reads_raw_indexes = True
+
     def __init__(
         self,
         raw: sqlite3.Connection,
