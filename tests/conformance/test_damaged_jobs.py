@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import trio
 
 from mediaconvert.backends.sql.catalog import open_sqlite_catalog
-from mediaconvert.model import JobId, ListQuery, TriggeredBy
+from mediaconvert.model import ClaimedJob, JobId, ListQuery, TriggeredBy
 from tests.conformance.damaged_columns import damage
 from tests.conformance.worlds import World, lease, new_object, outcome
 
@@ -146,13 +147,20 @@ async def test_jobs_that_end_together_with_a_damaged_one_end_as_they_would_alone
     claimed = await queue.claim("worker", 3, 15.0)
     change = f"update jobs set {column} = {value} where id = {broken}"
     damage(tmp_path / "catalog.db", "jobs", change)
-    for job in claimed:
+    done: dict[JobId, bool] = {}
+
+    async def finish(job: ClaimedJob) -> None:
         result = outcome(new_object(f"results/{job.id}"))
-        is_done = await queue.finish(lease(job), result)
-        # Nothing of one that could not be finished is visible.
-        keys = [each.key for each in (await world.catalog.objects.list(job.bucket, _ALL)).objects]
-        assert (f"results/{job.id}" in keys) is is_done
-        assert is_done or job.id == broken
+        done[job.id] = await queue.finish(lease(job), result)
+
+    async with trio.open_nursery() as nursery:
+        for job in claimed:
+            nursery.start_soon(finish, job)
+    # Nothing of one that could not be finished is visible.
+    page = await world.catalog.objects.list(claimed[0].bucket, _ALL)
+    visible = {each.key for each in page.objects if each.key.startswith("results/")}
+    assert visible == {f"results/{job_id}" for job_id, is_done in done.items() if is_done}
+    assert all(is_done or job_id == broken for job_id, is_done in done.items())
 
 
 async def test_an_index_entry_of_a_completed_job_never_runs_it_again(

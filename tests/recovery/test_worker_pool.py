@@ -16,6 +16,7 @@ from mediaconvert.model import JobStatus, TriggeredBy
 from mediaconvert.ports.notices import Notice, Topic
 from mediaconvert.workers.leases import LeaseKeeper, Stop
 from mediaconvert.workers.pool import Pool
+from tests.conformance.damaged_columns import damage
 from tests.program import PHOTO
 from tests.recovery.test_worker_jobs import RESIZE
 from tests.recovery.worker_rig import (
@@ -291,6 +292,28 @@ async def test_an_older_attempt_in_the_same_process_loses_to_the_newer(tmp_path:
         with rig.keeper.hold(older, now) as first, rig.keeper.hold(newer, now) as second:
             assert first.stopped is Stop.LOST
             assert second.stopped is None
+
+
+@pytest.mark.parametrize("column", ["worker_deaths", "attempt", "available_at", "is_suspect"])
+async def test_a_pool_starts_and_works_beside_a_damaged_job(tmp_path: Path, column: str) -> None:
+    async with open_rig(settings_for(tmp_path, poll_seconds=0.05)) as rig:
+        data = PHOTO.read_bytes()
+        running = await rig.submit(data, RESIZE, key="running.jpg")
+        await rig.claim()
+        waiting = await rig.submit(data, RESIZE, key="waiting.jpg")
+        for job_id in (running, waiting):
+            change = f"update jobs set {column} = null where id = {job_id}"
+            damage(tmp_path / "catalog.db", "jobs", change)
+        sound = await rig.submit(data, RESIZE, key="sound.jpg")
+        async with working(rig, embedded=True):
+            await until(lambda: has_status(rig, sound, JobStatus.COMPLETED))
+            for job_id in (running, waiting):
+                await until(lambda job_id=job_id: _has_ended(rig, job_id))
+
+
+async def _has_ended(rig: Rig, job_id: int) -> bool:
+    status = (await rig.job(job_id)).status  # type: ignore[arg-type]
+    return status in (JobStatus.COMPLETED, JobStatus.FAILED)
 
 
 # --- suspects --------------------------------------------------------------------------------

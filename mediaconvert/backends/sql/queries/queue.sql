@@ -40,7 +40,8 @@ select w.priority, w.user_id,
     select count(*) from (
       select 1 from jobs j
       where j.status = 'pending' and j.is_suspect = 0
-        and j.priority = w.priority and j.user_id = w.user_id and j.available_at <= steady()
+        and j.priority = w.priority and j.user_id = w.user_id
+        and j.available_at between 0 and steady()
         and j.id not in ids_in($2)
       limit $1
     ) due
@@ -56,7 +57,8 @@ from walk w;
 with picked as materialized (
   select j.id from jobs j cross join jobs t
   where j.status = 'pending' and j.is_suspect = 0
-    and j.priority = $1 and j.user_id = $2 and j.available_at <= $3 and j.id not in ids_in($8)
+    and j.priority = $1 and j.user_id = $2 and j.available_at between 0 and $3
+    and j.id not in ids_in($8)
     and t.id = j.id and t.status || '' = 'pending' and t.is_suspect + 0 = 0
   order by j.available_at, j.id limit $7
   for update of j skip locked
@@ -71,7 +73,7 @@ returning id, available_at;
 -- The longest due suspect, if it has been due since $2; it does not run yet. As `claim`.
 with picked as materialized (
   select j.id from jobs j cross join jobs t
-  where j.status = 'pending' and j.is_suspect = 1 and j.available_at <= $2
+  where j.status = 'pending' and j.is_suspect = 1 and j.available_at between 0 and $2
     and j.id not in ids_in($6)
     and t.id = j.id and t.status || '' = 'pending' and t.is_suspect + 0 = 1
   order by j.available_at, j.id limit 1
@@ -94,14 +96,16 @@ returning id;
 -- name: claim_candidates
 -- For `claim_one`: jobs that have been due since $2.
 select id from jobs
-where status = 'pending' and is_suspect = $1 and available_at <= $2 and id not in ids_in($3)
+where status = 'pending' and is_suspect = $1 and available_at between 0 and $2
+  and id not in ids_in($3)
 order by priority desc, available_at, id limit $4;
 
 -- name: claim_phantoms
 -- Jobs that the index of the queue has as due, and whose own rows do not agree.
 select j.id from jobs j left join jobs t on t.id = j.id
 where j.status = 'pending' and j.is_suspect = 0
-  and j.priority = $1 and j.user_id = $2 and j.available_at <= $3 and j.id not in ids_in($4)
+  and j.priority = $1 and j.user_id = $2 and j.available_at between 0 and $3
+  and j.id not in ids_in($4)
   and (coalesce(t.status || '', '') <> 'pending' or coalesce(t.is_suspect + 0, 9) <> 0)
 limit 100;
 
