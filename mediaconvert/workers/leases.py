@@ -40,6 +40,8 @@ class Stop(StrEnum):
     """Its lease could not be renewed in time: whose it is by now, only the catalog knows."""
     SHUTDOWN = "shutdown"
     """The process is ending; the job goes back to the queue."""
+    BUSY = "busy"
+    """A suspect, whose process did not become idle in time; it goes back to the queue."""
 
 
 class HeldJob:
@@ -197,7 +199,7 @@ class LeaseKeeper:
         asked = {
             held.job.id: held
             for held in self._held
-            if held.stopped is None or held.stopped is Stop.SHUTDOWN
+            if held.stopped in (None, Stop.SHUTDOWN, Stop.BUSY)
         }
         if not asked and not asks_in_any_case:
             return True

@@ -38,6 +38,11 @@ MAX_BACKOFF_SECONDS = 5.0
 SUSPECT_PATIENCE_SECONDS = 30.0
 """How long a due suspect waits for an idle process. After that a busy one stops claiming and
 lets its other jobs end; it claims others again before it takes another suspect."""
+SUSPECT_WAIT_SECONDS = 120.0
+"""For how long. A process that has not become idle by then puts the suspect back, and works on
+other jobs for twice as long, then four times, until it is idle: then the suspect runs at once.
+Jobs of hours thus cost a process 120 s of idle slots at first, and 3 % of its time in the end."""
+MAX_SUSPECT_PAUSE_SECONDS = 3600.0
 SUSPECT_LOOK_SECONDS = 5.0
 """Between two looks of a busy process for suspects, each a small read."""
 CLEAN_STOP_SECONDS = 2.0
@@ -57,6 +62,7 @@ class Pool:
         settings: Settings,
         *,
         embedded: bool,
+        suspect_wait_seconds: float = SUSPECT_WAIT_SECONDS,
     ) -> None:
         """`embedded`: this process alone holds the catalog, so at its start whatever is
         marked as running belongs to a dead one."""
@@ -81,6 +87,9 @@ class Pool:
         self._is_others_turn = False
         """After a suspect, before the next one."""
         self._look_for_suspects_at = -math.inf
+        self._suspect_wait_seconds = suspect_wait_seconds
+        self._suspect_pause_seconds = suspect_wait_seconds
+        """Before the last suspect that was put back, while the process is busy."""
         self._tell: Callable[[str, float], None] = lambda _ending, _seconds: None
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -202,7 +211,8 @@ class Pool:
 
     async def _begin_suspect(self, jobs: trio.Nursery, overdue_seconds: float) -> None:
         """Where one has been due for so long."""
-        self._look_for_suspects_at = trio.current_time() + SUSPECT_LOOK_SECONDS
+        next_look = trio.current_time() + SUSPECT_LOOK_SECONDS
+        self._look_for_suspects_at = max(self._look_for_suspects_at, next_look)
         due = await self._seconds_until(self._queue.suspect_due_seconds)
         if due is None or due > -overdue_seconds:
             return
@@ -260,9 +270,19 @@ class Pool:
 
     async def _wait_to_be_alone(self, held: HeldJob) -> None:
         """Returns when the job may begin; its lease is renewed meanwhile. Stops it where the
-        process is ending, or the lease is no longer ours."""
-        while self.slots_busy > 1 and not self._draining.is_set():
-            await self._freed.wait()
+        process is ending or stays busy, or the lease is no longer ours."""
+        with trio.move_on_after(self._suspect_wait_seconds):
+            while self.slots_busy > 1 and not self._draining.is_set():
+                await self._freed.wait()
+        if self.slots_busy > 1 and not self._draining.is_set():
+            pause = min(2 * self._suspect_pause_seconds, MAX_SUSPECT_PAUSE_SECONDS)
+            self._suspect_pause_seconds = pause
+            self._look_for_suspects_at = trio.current_time() + pause
+            held.stop(Stop.BUSY)
+            await trio.lowlevel.checkpoint()
+            return
+        self._suspect_pause_seconds = self._suspect_wait_seconds
+        self._look_for_suspects_at = -math.inf
         while not self._draining.is_set():
             try:
                 if not await self._queue.run_alone(held.lease):

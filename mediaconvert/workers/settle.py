@@ -133,9 +133,12 @@ class Settler:
         return Ending.FAILED if wait is None else Ending.RETRIED
 
     async def _release(self, held: HeldJob) -> Ending:
-        await self._insist(partial(self._queue.release, held.lease, "the service is stopping"))
+        why = "the service is stopping"
+        if held.stopped is Stop.BUSY:
+            why = "its worker process is busy with other jobs"
+        await self._insist(partial(self._queue.release, held.lease, why))
         await self._notices.publish(Notice(Topic.JOB_READY, str(held.job.id)))
-        _say(held, "put a job back: the service is stopping")
+        _say(held, f"put a job back: {why}")
         return Ending.RELEASED
 
     async def _discard(self, adopted: Adopted) -> None:

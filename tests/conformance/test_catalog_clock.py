@@ -5,12 +5,18 @@ Steps under a running process are tried on real clocks, in tests/recovery and te
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
+
+import pytest
 import trio
 
+from mediaconvert.backends.sql.housekeeping import SqlHousekeeping
 from mediaconvert.model import JobStatus, TriggeredBy
 from tests.conformance.worlds import World, lease, outcome
 
 HOUR_US = 3_600_000_000
+YEAR_US = 365 * 24 * HOUR_US
 SLACK_US = 60_000_000
 
 
@@ -83,10 +89,11 @@ async def test_new_jobs_have_the_walls_date_and_are_due_at_once(world: World) ->
 
 async def test_the_clock_as_it_was_last_seen_is_enough(world: World) -> None:
     house = world.catalog.housekeeping
-    await house.set_meta("clock_seen", str(4_000_000_000_000_000))
+    ahead = time.time_ns() // 1000 + YEAR_US
+    await house.set_meta("clock_seen", str(ahead))
     assert await house.watch_clock() < 0
     seen = int((await house.find_meta("clock_seen")) or 0)
-    assert abs(seen - 4_000_000_000_000_000) < SLACK_US
+    assert abs(seen - ahead) < SLACK_US
     # Ages go on from there: nothing is taken for younger or older than it is.
     await house.condemn([], 0)
     assert await house.take_turn("orphans", 3600)
@@ -95,7 +102,8 @@ async def test_the_clock_as_it_was_last_seen_is_enough(world: World) -> None:
 
 async def test_of_processes_that_see_a_step_at_once_one_writes_it_down(world: World) -> None:
     steps: list[float] = []
-    await world.catalog.housekeeping.set_meta("clock_seen", str(4_000_000_000_000_000))
+    ahead = time.time_ns() // 1000 + YEAR_US
+    await world.catalog.housekeeping.set_meta("clock_seen", str(ahead))
 
     async def watch() -> None:
         steps.append(await world.catalog.housekeeping.watch_clock())
@@ -134,3 +142,71 @@ async def test_the_time_that_was_last_seen_is_kept_up_to_date(world: World) -> N
     world.execute(f"update meta set value = '{int(seen) - HOUR_US}' where name = 'clock_seen'")
     await house.watch_clock()
     assert int(await house.find_meta("clock_seen") or 0) >= int(seen)
+
+
+async def test_a_pause_of_this_machine_is_not_written_down_as_a_step(world: World) -> None:
+    house = world.catalog.housekeeping
+    assert isinstance(house, SqlHousekeeping)
+    await house.watch_clock()
+    clock = house._driver.clock
+    known = clock._known
+    assert known is not None
+    # As if the boot clock had stood still for the last hour.
+    clock._known = replace(
+        known, sent_us=known.sent_us + HOUR_US, received_us=known.received_us + HOUR_US
+    )
+    ref = await world.owner()
+    job_id = await world.submit(ref, await world.pipeline(ref.user_id))
+    assert (await world.claim()).id == job_id
+    assert await house.watch_clock() == 0.0
+    assert await _offset_us(world) == 0
+
+
+DAMAGE = (
+    "update meta set value = '9790000000000000' where name = 'clock_seen'",
+    "update meta set value = '-9790000000000000' where name = 'clock_seen'",
+    f"update job_history set created_at = created_at + {HOUR_US}",
+    f"update job_history set created_at = created_at + {20 * YEAR_US}",
+    f"update jobs set clock_offset = -{HOUR_US}",
+    f"update jobs set clock_offset = -{20 * YEAR_US}",
+)
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+async def test_a_damaged_time_in_the_catalog_is_no_step(world: World, damage: str) -> None:
+    house = world.catalog.housekeeping
+    assert isinstance(house, SqlHousekeeping)
+    await house.watch_clock()
+    ref = await world.owner()
+    await world.submit(ref, await world.pipeline(ref.user_id))
+    world.execute(damage)
+    # As after a restart.
+    house._driver.clock._known = None
+    assert await house.watch_clock() == 0.0
+    await house.watch_clock()
+    assert await _offset_us(world) == 0
+    seen = int(await house.find_meta("clock_seen") or 0)
+    assert abs(seen - time.time_ns() // 1000) < SLACK_US
+
+
+async def test_a_quarantined_job_has_its_own_dates_and_moves_no_clock(world: World) -> None:
+    house = world.catalog.housekeeping
+    assert isinstance(house, SqlHousekeeping)
+    await house.watch_clock()
+    world.execute(f"update meta set value = '{-HOUR_US}' where name = 'clock_offset'")
+    ref = await world.owner()
+    job_id = await world.submit(ref, await world.pipeline(ref.user_id))
+    world.execute(f"update meta set value = '{HOUR_US}' where name = 'clock_offset'")
+    world.execute("update jobs set bucket_name = '', source_size = -1, available_at = 0")
+    assert await world.catalog.queue.claim("worker", 1, 15.0) == ()
+    (ended,) = world.execute("select finished_at - created_at from jobs")
+    (noted,) = world.execute(
+        f"select max(created_at) - min(created_at) from job_history where job_id = {job_id}"
+    )
+    # Steady time went back by two hours between the two.
+    for passed in (ended, noted):
+        assert abs(abs(int(passed)) - 2 * HOUR_US) < SLACK_US
+    world.execute("delete from meta where name = 'clock_seen'")
+    world.execute("update job_history set created_at = created_at + 7200000000000")
+    house._driver.clock._known = None
+    assert await house.watch_clock() == 0.0

@@ -461,12 +461,12 @@ def test_claiming_costs_the_same_however_many_jobs_wait_or_have_ended(
     for pending, ended in ((6, 6), (3_000, 9_000)):
         _fill_jobs(database, pending, ended)
         steps = [
-            _steps(database, "claim_users", 2),
-            _steps(database, "claim", 50, 1, 10**9, "w", "t", 1, 2),
-            _steps(database, "claim_suspect", 10**9, 10**9, "w", "t", 2),
-            _steps(database, "next_due"),
-            _steps(database, "next_suspect_due"),
-            _steps(database, "jobs_expired", 10**9, 100),
+            _steps(database, "claim_users", 2, "[]"),
+            _steps(database, "claim", 50, 1, 10**9, "w", "t", 1, 2, "[]"),
+            _steps(database, "claim_suspect", 10**9, 10**9, "w", "t", 2, "[]"),
+            _steps(database, "next_due", "[]"),
+            _steps(database, "next_suspect_due", "[]"),
+            _steps(database, "jobs_expired", 10**9, 100, "[]"),
         ]
         assert [found for _, found in steps] == [3, 2, 0, 1, 1, 0]
         costs.append(sum(cost for cost, _ in steps))

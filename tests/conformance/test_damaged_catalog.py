@@ -128,6 +128,71 @@ async def test_a_listing_by_delimiter_goes_on_past_a_damaged_first_key(
         assert len(page.objects) == OBJECTS - 1
 
 
+IN_THE_TABLE = b"\x0ae1video/mp4"
+"""What follows the key there: the size, the ETag and the type."""
+
+
+def _exchange_in_index(path: Path, data: bytes, old: bytes, new: bytes) -> None:
+    """The index of objects has another key than the table, in the same place."""
+    assert len(old) == len(new)
+    found = [each.start() for each in re.finditer(re.escape(old), data)]
+    where = [at for at in found if not data[at + len(old) :].startswith(IN_THE_TABLE)]
+    assert 1 <= len(where) < len(found)
+    for at in where:
+        data = data[:at] + new + data[at + len(new) :]
+    path.write_bytes(data)
+
+
+WRONG_KEYS = {
+    "greater": b"folder/pbject-03.mp4",
+    "greater at its end": b"folder/object-13.mp4",
+    "greater than what has its prefix": b"golder/object-03.mp4",
+    "greater than every key": b"\xe6older/object-03.mp4",
+    "without the delimiter": b"folder\xafobject-03.mp4",
+}
+
+
+@pytest.mark.parametrize("what", WRONG_KEYS)
+@pytest.mark.parametrize("limit", [1, 3, 1000])
+@pytest.mark.parametrize("prefix", ["", "folder/object-"])
+@pytest.mark.parametrize("delimiter", ["", "/", "."])
+async def test_a_wrong_key_in_the_index_hides_no_other(
+    tmp_path: Path,
+    sound: tuple[bytes, Filled],
+    what: str,
+    limit: int,
+    prefix: str,
+    delimiter: str,
+) -> None:
+    """All others are listed; where the index hides them, the request fails."""
+    data, filled = sound
+    (tmp_path / "sound.db").write_bytes(data)
+    expected = await _listed(tmp_path / "sound.db", filled, prefix, delimiter, limit)
+    expected.discard("folder/object-03.mp4")
+    path = tmp_path / "catalog.db"
+    _exchange_in_index(path, data, b"folder/object-03.mp4", WRONG_KEYS[what])
+    try:
+        found = await _listed(path, filled, prefix, delimiter, limit)
+    except DamagedRecord:
+        # A search that meets the wrong key goes astray, which the end of the listing shows.
+        assert (prefix, delimiter, what) != ("", "", "greater")
+    else:
+        assert found >= expected - {"folder/object-03."}
+
+
+async def _listed(path: Path, filled: Filled, prefix: str, delimiter: str, limit: int) -> set[str]:
+    found: set[str] = set()
+    async with open_sqlite_catalog(path, readers=1) as catalog:
+        after: str | None = ""
+        while after is not None:
+            query = ListQuery(prefix, delimiter, after, limit)
+            page = await catalog.objects.list(filled.ref, query)
+            found |= {each.key for each in page.objects} | set(page.common_prefixes)
+            assert page.next_after is None or page.next_after > after
+            after = page.next_after
+    return found
+
+
 async def test_a_page_that_breaks_while_the_service_runs_is_said_and_counted(
     tmp_path: Path, sound: tuple[bytes, Filled]
 ) -> None:
@@ -154,8 +219,12 @@ async def test_a_page_that_breaks_while_the_service_runs_is_said_and_counted(
         assert (await catalog.buckets.get(filled.ref)).name == filled.ref.name
 
 
+@pytest.mark.parametrize("limit", [("START_SECONDS", -1.0), ("START_BYTES", 1)])
 async def test_a_check_that_had_no_time_at_the_start_is_finished_later(
-    tmp_path: Path, sound: tuple[bytes, Filled], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    sound: tuple[bytes, Filled],
+    monkeypatch: pytest.MonkeyPatch,
+    limit: tuple[str, float],
 ) -> None:
     data, _ = sound
     path = tmp_path / "catalog.db"
@@ -174,7 +243,7 @@ async def test_a_check_that_had_no_time_at_the_start_is_finished_later(
             "update sqlite_master set sql = replace(sql, 'region text', 'region text not null')"
             " where name = 'buckets'"
         )
-    monkeypatch.setattr("mediaconvert.backends.sql.sqlite.START_SECONDS", -1.0)
+    monkeypatch.setattr(f"mediaconvert.backends.sql.sqlite.{limit[0]}", limit[1])
     async with open_sqlite_catalog(path) as catalog:
         damage = catalog.housekeeping.damage
         assert damage.report().records == 0
@@ -192,3 +261,27 @@ def test_a_check_in_time_and_one_out_of_time(tmp_path: Path, sound: tuple[bytes,
     assert quick_check(path, seconds=60).is_complete
     assert not quick_check(path, seconds=-1).is_complete
     assert [file.name for file in tmp_path.iterdir()] == ["catalog.db"], "nothing is made"
+
+
+def test_a_gentle_check_goes_table_by_table(tmp_path: Path, sound: tuple[bytes, Filled]) -> None:
+    data, _ = sound
+    path = tmp_path / "catalog.db"
+    path.write_bytes(data)
+    assert quick_check(path, seconds=60, is_gentle=True).is_complete
+    assert not quick_check(path, seconds=-1, is_gentle=True).is_complete
+    asked = 0
+
+    def is_stopped() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked > 5
+
+    assert not quick_check(path, seconds=60, is_gentle=True, is_stopped=is_stopped).is_complete
+    with closing(sqlite3.connect(path)) as raw:
+        query = "select rootpage from sqlite_master where name = 'job_history'"
+        (page,) = raw.execute(query).fetchone()
+        size = raw.execute("pragma page_size").fetchone()[0]
+    with path.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * 12)
+    assert quick_check(path, seconds=60, is_gentle=True).file is not None

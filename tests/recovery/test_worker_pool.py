@@ -16,6 +16,7 @@ from mediaconvert.model import JobStatus, TriggeredBy
 from mediaconvert.ports.notices import Notice, Topic
 from mediaconvert.workers.leases import LeaseKeeper, Stop
 from mediaconvert.workers.pool import Pool
+from tests.conformance.damaged_columns import damage
 from tests.program import PHOTO
 from tests.recovery.test_worker_jobs import RESIZE
 from tests.recovery.worker_rig import (
@@ -31,9 +32,11 @@ from tests.recovery.worker_rig import (
 
 
 @asynccontextmanager
-async def working(rig: Rig, *, embedded: bool = False) -> AsyncIterator[Pool]:
+async def working(
+    rig: Rig, *, embedded: bool = False, suspect_wait_seconds: float = 120.0
+) -> AsyncIterator[Pool]:
     """A pool at work; drained when the body ends."""
-    pool = rig.pool(embedded=embedded)
+    pool = rig.pool(embedded=embedded, suspect_wait_seconds=suspect_wait_seconds)
     async with trio.open_nursery() as nursery:
         await nursery.start(pool.run)
         yield pool
@@ -291,6 +294,28 @@ async def test_an_older_attempt_in_the_same_process_loses_to_the_newer(tmp_path:
             assert second.stopped is None
 
 
+@pytest.mark.parametrize("column", ["worker_deaths", "attempt", "available_at", "is_suspect"])
+async def test_a_pool_starts_and_works_beside_a_damaged_job(tmp_path: Path, column: str) -> None:
+    async with open_rig(settings_for(tmp_path, poll_seconds=0.05)) as rig:
+        data = PHOTO.read_bytes()
+        running = await rig.submit(data, RESIZE, key="running.jpg")
+        await rig.claim()
+        waiting = await rig.submit(data, RESIZE, key="waiting.jpg")
+        for job_id in (running, waiting):
+            change = f"update jobs set {column} = null where id = {job_id}"
+            damage(tmp_path / "catalog.db", "jobs", change)
+        sound = await rig.submit(data, RESIZE, key="sound.jpg")
+        async with working(rig, embedded=True):
+            await until(lambda: has_status(rig, sound, JobStatus.COMPLETED))
+            for job_id in (running, waiting):
+                await until(lambda job_id=job_id: _has_ended(rig, job_id))
+
+
+async def _has_ended(rig: Rig, job_id: int) -> bool:
+    status = (await rig.job(job_id)).status  # type: ignore[arg-type]
+    return status in (JobStatus.COMPLETED, JobStatus.FAILED)
+
+
 # --- suspects --------------------------------------------------------------------------------
 
 
@@ -365,6 +390,25 @@ async def test_a_busy_pool_lets_a_suspect_that_has_waited_run_alone_and_then_the
             await until(lambda: _has_ended_alone(rig, suspect))
             for job_id in others:
                 await until(lambda job_id=job_id: has_status(rig, job_id, JobStatus.COMPLETED))
+
+
+async def test_a_suspect_does_not_keep_a_busy_pool_idle_and_runs_when_it_is(
+    tmp_path: Path,
+) -> None:
+    async with open_rig(settings_for(tmp_path, poll_seconds=0.05)) as rig:
+        film = long_film(tmp_path)
+        async with working(rig, suspect_wait_seconds=0.5):
+            first, suspect = await begin_film_and_suspect(rig, film)
+            other = await rig.submit(PHOTO.read_bytes(), RESIZE, key="other.jpg")
+            # Beside the film, which runs for minutes.
+            await until(lambda: has_status(rig, other, JobStatus.COMPLETED))
+            assert await has_status(rig, first, JobStatus.PROCESSING)
+            history = await rig.catalog.jobs.history(rig.user_id, suspect)  # type: ignore[arg-type]
+            assert any("busy with other jobs" in row.message for row in history)
+            await rig.catalog.jobs.cancel(rig.user_id, first)  # type: ignore[arg-type]
+            await rig.notices.publish(Notice(Topic.JOB_CANCELED, str(first)))
+            await until(lambda: _has_ended_alone(rig, suspect))
+        assert (await rig.job(suspect)).attempt == 1  # type: ignore[arg-type]
 
 
 async def test_a_suspect_that_waits_to_be_alone_is_put_back_when_the_process_ends(

@@ -188,9 +188,15 @@ class Rig:
     async def stored_blobs(self) -> set[BlobId]:
         return {blob async for batch in self.blobs.older_than(-60) for blob in batch}
 
-    def pool(self, *, embedded: bool = False) -> Pool:
+    def pool(self, *, embedded: bool = False, suspect_wait_seconds: float = 120.0) -> Pool:
         return Pool(
-            self.catalog, self.blobs, self.notices, self.tools, self.settings, embedded=embedded
+            self.catalog,
+            self.blobs,
+            self.notices,
+            self.tools,
+            self.settings,
+            embedded=embedded,
+            suspect_wait_seconds=suspect_wait_seconds,
         )
 
     def workspaces(self) -> list[str]:

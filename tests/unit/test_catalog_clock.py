@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mediaconvert.backends.sql.clock import Reading
+from mediaconvert.backends.sql.clock import Noted, Reading, unsettled_step
 
 SECOND = 1_000_000
 HOUR = 3600 * SECOND
@@ -48,3 +48,46 @@ def test_a_machine_that_was_suspended_has_not_stepped() -> None:
     """The boot clock goes on meanwhile, as the wall clock does."""
     later = reading(18 * HOUR, 1000 + 8 * HOUR, 1010 + 8 * HOUR)
     assert later.step_from(KNOWN) == 0
+
+
+YEAR = 365 * 24 * HOUR
+NOTHING = Noted(None, None)
+
+
+def test_a_pause_of_one_machine_is_no_step_where_others_went_on() -> None:
+    """Its boot clock has stood still for an hour; the wall clock of the database has not."""
+    later = reading(11 * HOUR + SECOND, 1000 + SECOND, 1010 + SECOND)
+    for noted in (Noted(11 * HOUR, None), Noted(10 * HOUR, 11 * HOUR), Noted(None, 11 * HOUR)):
+        expected = 0 if noted.seen_us != 10 * HOUR else HOUR
+        assert abs(unsettled_step(later, KNOWN, noted) - expected) <= 20
+
+
+def test_a_wall_clock_that_was_set_forward_is_a_step_also_where_others_noted_the_time() -> None:
+    later = reading(11 * HOUR + 60 * SECOND, 1000 + 60 * SECOND, 1010 + 60 * SECOND)
+    noted = Noted(10 * HOUR + 59 * SECOND, 10 * HOUR + 60 * SECOND)
+    assert abs(unsettled_step(later, KNOWN, noted) - HOUR) <= 20
+    assert abs(unsettled_step(later, KNOWN, NOTHING) - HOUR) <= 20
+
+
+def test_at_a_start_the_newest_plausible_time_counts() -> None:
+    now = reading(100 * YEAR, 1000, 1010)
+    ahead, far = 100 * YEAR + HOUR, 120 * YEAR
+    assert unsettled_step(now, None, NOTHING) == 0
+    assert unsettled_step(now, None, Noted(ahead, None)) == -HOUR
+    assert unsettled_step(now, None, Noted(None, ahead)) == -HOUR
+    assert unsettled_step(now, None, Noted(ahead, ahead + SECOND)) == -HOUR - SECOND
+    # The date of the newest change is damaged: jobs do not change while nobody sees the clock.
+    assert unsettled_step(now, None, Noted(100 * YEAR - SECOND, ahead)) == 0
+    assert unsettled_step(now, None, Noted(100 * YEAR - SECOND, 0)) == 0
+    assert unsettled_step(now, None, Noted(far, None)) == 0
+    assert unsettled_step(now, None, Noted(far, far)) == 0
+    assert unsettled_step(now, None, Noted(far, ahead)) == -HOUR
+
+
+def test_an_offset_that_nobody_can_have_found_is_replaced() -> None:
+    for offset in (HOUR, -HOUR):
+        other = Reading(10 * HOUR - offset + SECOND, offset, 1000 + SECOND, 1010 + SECOND)
+        assert unsettled_step(other, KNOWN, NOTHING) == 0
+    damaged = 20 * YEAR
+    other = Reading(10 * HOUR - damaged + SECOND, damaged, 1000 + SECOND, 1010 + SECOND)
+    assert abs(damaged + unsettled_step(other, KNOWN, NOTHING)) <= 20

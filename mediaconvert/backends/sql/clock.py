@@ -38,7 +38,14 @@ _TRIES = 3
 _BUSY_REFRESH_US = 2_000_000
 _IDLE_REFRESH_US = 60_000_000
 """How old `clock_seen` may become while jobs have not ended, and otherwise. After a restart, a
-wall clock behind it has been set back; a job may then be late by as much."""
+wall clock behind it has been set back; a job may then be late by as much. In a cluster, a pause of
+one machine that is shorter is taken for a step of the wall clock (see `_step_of_running`)."""
+
+_NEAR_US = _IDLE_REFRESH_US + 60_000_000
+"""A change of a job may be ahead of `clock_seen` by the refresh interval, and by what a busy
+database adds to it. One that is further ahead is damage."""
+_PLAUSIBLE_US = 10 * 365 * 86_400_000_000
+"""A stored time or offset that is off by more than ten years is damage."""
 
 # It goes on while the machine is suspended, as the wall clock does: waking up is no step.
 _BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
@@ -114,7 +121,8 @@ class CatalogClock:
 
         reading, state = await driver.read(body)
         age = reading.steady_us - int(state["seen"])
-        is_stale = age > (_BUSY_REFRESH_US if state["is_busy"] else _IDLE_REFRESH_US)
+        refresh_us = _BUSY_REFRESH_US if state["is_busy"] else _IDLE_REFRESH_US
+        is_stale = not -_NEAR_US <= age <= refresh_us
         if reading.offset_us != known.offset_us or reading.step_from(known):
             return await self.settle(driver)
         self._note(reading)
@@ -132,7 +140,8 @@ class CatalogClock:
             await conn.execute("meta_add", "clock_offset", "0")
             row = await conn.fetch_one("clock_lock")
             reading = await _read(conn, int(row["clock_offset"]))
-            step = _unsettled_step(reading, known, int(row["newest"]))
+            noted = Noted(_integer(row["seen"]), _integer(row["changed"]))
+            step = unsettled_step(reading, known, noted)
             if step:
                 reading = replace(
                     reading,
@@ -140,10 +149,16 @@ class CatalogClock:
                     offset_us=reading.offset_us + step,
                 )
                 await conn.execute("meta_set", "clock_offset", str(reading.offset_us))
-            await conn.execute("meta_set", "clock_seen", str(reading.steady_us))
+            if known is not None or noted.seen_us is None:
+                # One that has just started must not hide from the others a step that they have
+                # not seen yet.
+                await conn.execute("meta_set", "clock_seen", str(reading.steady_us))
             return reading, step
 
         reading, step = await driver.write(body, isolation=Isolation.STATEMENT)
+        if known is not None and reading.step_from(known):
+            # Our boot clock has stood still: predict from here on.
+            self._known = reading
         self._note(reading)
         if step:
             fields = {"seconds": step / 1e6, "direction": "forward" if step > 0 else "back"}
@@ -160,15 +175,63 @@ class CatalogClock:
             self._known = reading
 
 
-def _unsettled_step(reading: Reading, known: Reading | None, newest_us: int) -> int:
-    """Of a reading under the lock of the offset; `newest_us` as in `clock_lock`."""
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """Steady times in the catalog; None where there is none, or none that can be read."""
+
+    seen_us: int | None
+    """When any process last looked at the clock."""
+    changed_us: int | None
+    """When a job last changed."""
+
+    def newest_us(self, steady_us: int) -> int | None:
+        """The later of the two, if it is plausible beside the clock's own answer."""
+        seen, changed = (
+            None if at is None or abs(at - steady_us) > _PLAUSIBLE_US else at
+            for at in (self.seen_us, self.changed_us)
+        )
+        if (seen, changed) != (self.seen_us, self.changed_us):
+            log.error("a time in the catalog is damaged; it is ignored")
+        if seen is None or changed is None:
+            return changed if seen is None else seen
+        return max(seen, changed) if changed <= seen + _NEAR_US else seen
+
+
+def unsettled_step(reading: Reading, known: Reading | None, noted: Noted) -> int:
+    """By how much the offset has to change, of a reading under its lock; 0 if it is right."""
     if known is None:
-        # Since the catalog was last open time has passed, and never backwards.
-        back = reading.steady_us - newest_us
-        return back if back < -TOLERANCE_US else 0
-    if reading.offset_us != known.offset_us:
+        return _step_while_closed(reading, noted)
+    if reading.offset_us == known.offset_us:
+        return _step_of_running(reading, known, noted)
+    step = reading.step_from(known)
+    if abs(step) <= _PLAUSIBLE_US:
+        # Another process has found a step.
         return 0
-    return reading.step_from(known)
+    log.error("the clock offset in the catalog is damaged; it is replaced")
+    return step
+
+
+def _step_while_closed(reading: Reading, noted: Noted) -> int:
+    """Since the catalog was last open time has passed, and never backwards."""
+    newest = noted.newest_us(reading.steady_us)
+    if newest is None:
+        return 0
+    back = reading.steady_us - newest
+    return back if back < -TOLERANCE_US else 0
+
+
+def _step_of_running(reading: Reading, known: Reading, noted: Noted) -> int:
+    """Steady time never falls below what other processes have noted. If it would, it was not the
+    wall clock that was set forward: this machine was paused, and its boot clock with it."""
+    step = reading.step_from(known)
+    newest = noted.newest_us(reading.steady_us)
+    if step > 0 and newest is not None and reading.steady_us - step < newest - TOLERANCE_US:
+        return 0
+    return step
+
+
+def _integer(value: object) -> int | None:
+    return value if isinstance(value, int) else None
 
 
 async def _note_seen(driver: Driver, steady_us: int) -> None:

@@ -40,6 +40,11 @@ class Connection(Protocol):
         """Where a body notes the damaged rows that it leaves out. One that is raised as
         DamagedRecord is noted by the driver."""
 
+    @property
+    def reads_raw_indexes(self) -> bool:
+        """An index is read without its table: where the two differ, a search in it may end too
+        early (SQLite)."""
+
     def fetch(self, query: str, *params: Param) -> Awaitable[Sequence[Row]]:
         """All rows of a named query."""
 

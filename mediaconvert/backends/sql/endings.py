@@ -19,6 +19,7 @@ from mediaconvert.backends.sql.suspects import (
     wait_seconds,
 )
 from mediaconvert.backends.sql.transitions import Change, note_changes, note_transition
+from mediaconvert.backends.sql.values import flag, record, whole
 from mediaconvert.backends.sql.versions import place_outputs, purge_unread
 from mediaconvert.errors import DamagedRecord
 from mediaconvert.model import (
@@ -110,11 +111,12 @@ async def quarantine_job(conn: Connection, job_id: JobId, error: DamagedRecord) 
     told: what they would be told is what cannot be read."""
     conn.damage.note(error)
     message = "The job's record in the catalog is damaged; upload the file again."
-    now = await conn.now_us()
-    if await conn.execute("job_quarantine", job_id, message, now):
-        failed, system = JobStatus.FAILED.value, TriggeredBy.SYSTEM.value
-        row = (job_id, JobStatus.PROCESSING.value, failed, message, system, now)
-        await conn.execute("history_add", *row)
+    row = await conn.fetch_row("job_quarantine", job_id, message, await conn.steady_us())
+    if row is not None:
+        # Its status before that is not read either.
+        before, after = JobStatus.PROCESSING.value, JobStatus.FAILED.value
+        by, at = TriggeredBy.SYSTEM.value, row["finished_at"]
+        await conn.execute("history_add", job_id, before, after, message, by, at)
 
 
 async def _note_end(
@@ -135,10 +137,10 @@ async def give_up_or_requeue(
     """After its worker died, or lost it: back to pending, or failed as `poison` where it ended
     too many workers alone. `is_innocent`: another process has died without it. Whether it is
     pending again."""
-    before = Standing(job["worker_deaths"], 0 if is_innocent else job["lone_deaths"])
-    after = before
-    if death.is_crash:
-        after = after_death(before, ran_alone=bool(job["runs_alone"]))
+    before, ran_alone = _standing(job)
+    if is_innocent:
+        before = Standing(before.worker_deaths)
+    after = after_death(before, ran_alone=ran_alone) if death.is_crash else before
     by, deaths = death.by, (after.worker_deaths, after.lone_deaths)
     if not after.is_poison:
         waits = None if after == before else wait_seconds(after, death.retry_base_seconds)
@@ -154,3 +156,10 @@ async def give_up_or_requeue(
     await note_transition(conn, job["id"], JobStatus.PROCESSING, by, f"Given up: {error}.")
     await purge_unread(conn, [job["source_id"]])
     return False
+
+
+@record("jobs")
+def _standing(job: Row) -> tuple[Standing, bool]:
+    """With whether it ran alone."""
+    standing = Standing(whole(job, "worker_deaths"), whole(job, "lone_deaths"))
+    return standing, flag(job, "runs_alone")

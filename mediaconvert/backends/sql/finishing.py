@@ -14,7 +14,8 @@ import trio
 
 from mediaconvert.backends.sql import rows
 from mediaconvert.backends.sql.driver import Connection, Driver, Isolation, Row
-from mediaconvert.backends.sql.endings import complete_job, quarantine_job
+from mediaconvert.backends.sql.endings import complete_job
+from mediaconvert.backends.sql.quarantine import DAMAGE, Quarantine
 from mediaconvert.backends.sql.transitions import Change, note_changes
 from mediaconvert.errors import DamagedRecord, MediaConvertError, StorageFull, Unavailable
 from mediaconvert.model import JobOutcome, JobStatus, Lease
@@ -39,8 +40,9 @@ class _Waiting:
 class GroupFinisher:
     """One per process and database."""
 
-    def __init__(self, driver: Driver) -> None:
+    def __init__(self, driver: Driver, quarantine: Quarantine) -> None:
         self._driver = driver
+        self._quarantine = quarantine
         self._waiting: list[_Waiting] = []
         self._turn = trio.Lock()
 
@@ -64,11 +66,17 @@ class GroupFinisher:
         group = [leader] if leader.is_alone else self._next_group()
         try:
             await self._commit(group)
+        except DAMAGE:
+            # Nothing is written; the record of one of them is damaged.
+            await self._finish_each(group)
         except (Unavailable, StorageFull) as error:
             _fail(group, error)
         except MediaConvertError as error:
             # What is wrong with one of them is its own matter.
-            await self._finish_each(group, error)
+            if len(group) == 1:
+                _fail(group, error)
+            else:
+                await self._finish_each(group)
         except Exception:
             # A fault that nobody reckoned with, of one of them: each then meets its own.
             if len(group) > 1:
@@ -83,15 +91,16 @@ class GroupFinisher:
                 Unavailable("it is not known whether the job's end was written"),
             )
 
-    async def _finish_each(self, group: Sequence[_Waiting], error: MediaConvertError) -> None:
-        if len(group) == 1:
-            _fail(group, error)
-            return
+    async def _finish_each(self, group: Sequence[_Waiting]) -> None:
         for entry in group:
             try:
                 await self._commit([entry])
-            except MediaConvertError as own:
-                _fail([entry], own)
+            except DamagedRecord as error:
+                with trio.CancelScope(shield=True):
+                    await self._quarantine.end(entry.lease.job_id, error)
+                entry.is_done = True
+            except MediaConvertError as error:
+                _fail([entry], error)
 
     def _next_group(self) -> list[_Waiting]:
         group: list[_Waiting] = []
@@ -140,8 +149,4 @@ async def _finish(
         return True
     if job["status"] != JobStatus.PROCESSING.value:
         return False
-    try:
-        return await complete_job(conn, job, entry.outcome, changes)
-    except DamagedRecord as error:
-        await quarantine_job(conn, entry.lease.job_id, error)
-        return False
+    return await complete_job(conn, job, entry.outcome, changes)

@@ -7,8 +7,10 @@ Called by the catalog's objects and uploads, inside one reading transaction.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mediaconvert.backends.sql import rows
-from mediaconvert.backends.sql.driver import Connection, Row
+from mediaconvert.backends.sql.driver import Connection, Param, Row
 from mediaconvert.backends.sql.values import readable
 from mediaconvert.errors import DamagedRecord
 from mediaconvert.model import ListedObject, ListPage, ListQuery, Upload, UploadPage
@@ -64,63 +66,110 @@ async def list_objects(conn: Connection, bucket_id: int, query: ListQuery) -> Li
 async def _entries(conn: Connection, bucket_id: int, query: ListQuery) -> list[ListedObject | str]:
     """Objects and common prefixes in order, at least one more than the limit if there are so
     many. Damaged rows are noted and left out, and others asked for in their place."""
+    if query.delimiter:
+        return await _walk(conn, bucket_id, query)
     wanted = limit = query.limit + 1
-    while True:
-        found = await _page_of_rows(conn, bucket_id, query, limit)
+    while limit <= wanted * _MOST_TIMES:
+        found = await conn.fetch(*_page(bucket_id, query, start_after(query)), limit)
         entries: list[ListedObject | str] = []
-        place = ""
+        place = start_after(query)
         for row in found:
             try:
-                key = rows.listed_key(row, after=place)
-                prefix = common_prefix(key, query)
-                entries.append(rows.listed_object(row) if prefix is None else prefix)
-                place = key
+                key = rows.listed_key(row)
+                if key > place:
+                    entries.append(rows.listed_object(row))
+                    place = key
             except DamagedRecord as error:
                 conn.damage.note(error)
-        if len(entries) >= wanted or len(found) < limit:
+        if len(entries) >= wanted:
+            return entries
+        if len(found) < limit:
+            await _check_end(conn, "list_last", bucket_id, query, place)
             return entries
         limit *= 2
-        if limit > wanted * _MOST_TIMES:
-            raise DamagedRecord("objects", f"of bucket {bucket_id}", "most of a page is damaged")
+    raise _mostly_damaged(bucket_id)
 
 
-async def _page_of_rows(
-    conn: Connection, bucket_id: int, query: ListQuery, wanted: int
-) -> list[Row]:
-    """One row an object or common prefix (the first key under it)."""
-    after, end = start_after(query), query.prefix + LAST
+async def _walk(conn: Connection, bucket_id: int, query: ListQuery) -> list[ListedObject | str]:
+    """As `_entries`, with a delimiter: by one index seek for each of them."""
+    wanted = query.limit + 1
+    entries: list[ListedObject | str] = []
+    place = start_after(query)
+    for _ in range(_MOST_TIMES):
+        missing = wanted - len(entries)
+        found = await _walked_rows(conn, bucket_id, query, place, missing)
+        is_lost = False
+        for row in found:
+            try:
+                key = rows.listed_key(row)
+            except DamagedRecord as error:
+                # The walk went on behind the damaged key: begin another one before it.
+                conn.damage.note(error)
+                is_lost = True
+                break
+            if key <= place:
+                continue
+            prefix = common_prefix(key, query)
+            place = key if prefix is None else prefix + LAST
+            if prefix is None:
+                entries += readable(conn, [row], rows.listed_object)
+            else:
+                entries.append(prefix)
+        if len(entries) >= wanted:
+            return entries
+        if not is_lost and len(found) < missing:
+            await _check_end(conn, "list_last", bucket_id, query, place)
+            return entries
+    raise _mostly_damaged(bucket_id)
+
+
+def _mostly_damaged(bucket_id: int) -> DamagedRecord:
+    return DamagedRecord("objects", f"of bucket {bucket_id}", "most of a page is damaged")
+
+
+def _page(bucket_id: int, query: ListQuery, after: str) -> tuple[str, int, str, str]:
+    """The query for keys behind a place, and its parameters but for the limit."""
     # Told apart here and not in SQL, so that the index is entered at the greater of the two.
-    page, start = ("list_after", after) if after >= query.prefix else ("list_from", query.prefix)
-    if not query.delimiter:
-        return list(await conn.fetch(page, bucket_id, start, end, wanted))
-    first = await _first_key(conn, page, bucket_id, start, end)
+    if after >= query.prefix:
+        return ("list_after", bucket_id, after, query.prefix + LAST)
+    return ("list_from", bucket_id, query.prefix, query.prefix + LAST)
+
+
+async def _walked_rows(
+    conn: Connection, bucket_id: int, query: ListQuery, after: str, wanted: int
+) -> Sequence[Row]:
+    """One row an object or common prefix (the first key under it)."""
+    page = _page(bucket_id, query, after)
+    first = await _first_key(conn, *page, after=after)
     if first is None:
         return []
-    return list(
-        await conn.fetch(
-            "list_walk",
-            bucket_id,
-            first,
-            end,
-            query.prefix,
-            query.delimiter,
-            LAST,
-            wanted,
-        )
-    )
+    where = (first, query.prefix + LAST, query.prefix, query.delimiter, LAST)
+    return await conn.fetch("list_walk", bucket_id, *where, wanted)
 
 
-async def _first_key(
-    conn: Connection, page: str, bucket_id: int, start: str, end: str
-) -> str | None:
+async def _first_key(conn: Connection, page: str, *where: Param, after: str = "") -> str | None:
     """The first key that can be read: a damaged one cannot be handed to the walk."""
     limit = 1
     while True:
-        found = await conn.fetch(page, bucket_id, start, end, limit)
-        key = next(readable(conn, found, rows.listed_key), None)
+        found = await conn.fetch(page, *where, limit)
+        # A search that met a damaged key may have begun too early.
+        keys = (key for key in readable(conn, found, rows.listed_key) if key > after)
+        key = next(keys, None)
         if key is not None or len(found) < limit:
             return key
         limit *= 100
+
+
+async def _check_end(
+    conn: Connection, last: str, bucket_id: int, query: ListQuery, place: str
+) -> None:
+    """Raises DamagedRecord where a listing has ended at `place` and there are keys behind it: a
+    damaged key in an index is greater than all that were asked for, and ended the search."""
+    if not conn.reads_raw_indexes:
+        return
+    key = await _first_key(conn, last, bucket_id, query.prefix + LAST)
+    if key is not None and key > max(place, start_after(query), query.prefix):
+        raise DamagedRecord("objects", f"of bucket {bucket_id}", "its index hides some keys")
 
 
 async def list_uploads(
@@ -137,6 +186,7 @@ async def list_uploads(
         chunk = await conn.fetch("uploads_page", bucket_id, *place, query.prefix + LAST, limit)
         places = list(readable(conn, chunk, lambda row: _take(row, query, items)))
         if len(chunk) < limit:
+            await _check_end(conn, "uploads_last", bucket_id, query, max([place, *places])[0])
             break
         if places:
             place = places[-1]

@@ -230,6 +230,8 @@ class Session:
 class _PostgresConnection:
     """A driver.Connection."""
 
+    reads_raw_indexes = False
+
     def __init__(
         self,
         raw: asyncpg.Connection,

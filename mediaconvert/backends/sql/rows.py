@@ -260,17 +260,19 @@ def current_facts(row: Row) -> Current:
     return Current(header(row, "etag"), whole(row, "size"), moment(row, "created_at"))
 
 
-def listed_key(row: Row, *, after: str = "") -> str:
-    """The key of a row of a listing. A damaged index may have it in a wrong place."""
+def listed_key(row: Row) -> str:
+    """The key of a row of a listing: what the index says of it, if the row itself agrees. One that
+    a damaged index has in a wrong place says nothing about the keys that follow."""
     key = row["key"]
-    return key if type(key) is str and key.isascii() and key > after else _listed_key(row, after)
+    is_sound = type(key) is str and key.isascii() and key == row["stored_key"]
+    return key if is_sound else _listed_key(row)
 
 
 @record("objects")
-def _listed_key(row: Row, after: str) -> str:
+def _listed_key(row: Row) -> str:
     key = text(row, "key")
-    if after and key <= after:
-        raise Unreadable("key is not in the order of the index")
+    if key != row["stored_key"]:
+        raise Unreadable("key is not the one in the index")
     return key
 
 

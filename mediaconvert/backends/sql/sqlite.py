@@ -25,6 +25,7 @@ from mediaconvert.backends.sql.driver import Body, Isolation, nothing_changed
 from mediaconvert.backends.sql.migrations import Migration, pending
 from mediaconvert.backends.sql.sqlite_check import (
     NOT_TEXT,
+    START_BYTES,
     START_SECONDS,
     file_damaged,
     is_damage,
@@ -172,8 +173,11 @@ class SqliteDriver:
             self._writers.put(session)
 
     async def check_at_start(self) -> None:
-        """Look for damage, within START_SECONDS. Raises CatalogDamaged where the file is not to
-        be used; damaged records are noted."""
+        """Look for damage, within START_SECONDS, in a file of START_BYTES at most; the rest is left
+        to `check_file`. Raises CatalogDamaged where the file is not to be used; damaged records
+        are noted."""
+        if self._path.stat().st_size > START_BYTES:
+            return
         checked = await trio.to_thread.run_sync(
             lambda: quick_check(self._path, seconds=START_SECONDS)
         )

@@ -39,6 +39,9 @@ _PARAM = re.compile(r"\?(\d+)")
 # under a millisecond.
 _STEPS_BETWEEN_LOOKS = 10_000
 
+# What its JSON functions say of values that our statements do not write.
+_JSON_ERRORS = ("malformed JSON", "JSON cannot hold BLOB values")
+
 # SQLite's integers (and PostgreSQL's bigint).
 _LEAST, _GREATEST = -(1 << 63), (1 << 63) - 1
 
@@ -213,6 +216,8 @@ class Session:
 class _SqliteConnection:
     """A driver.Connection whose calls are over when they return, so that they never suspend."""
 
+    reads_raw_indexes = True
+
     def __init__(
         self,
         raw: sqlite3.Connection,
@@ -307,7 +312,7 @@ def _row_errors(query: str) -> Iterator[None]:
             raise UniqueViolation(str(error)) from error
         raise DamagedRecord("query", query, str(error)) from error
     except sqlite3.OperationalError as error:
-        if "malformed JSON" in str(error):
+        if any(words in str(error) for words in _JSON_ERRORS):
             raise DamagedRecord("query", query, str(error)) from error
         raise
 

@@ -6,7 +6,7 @@ select instant() as now_us;
 
 -- name: clock_offset
 -- The drivers read it together with the clock.
-select cast(value as bigint) as clock_offset from meta where name = 'clock_offset';
+select coalesce(cast(value as bigint), 0) as clock_offset from meta where name = 'clock_offset';
 
 -- name: clock_state
 -- Without locks: the offset, when the clock was last seen, and whether any job has not ended.
@@ -22,19 +22,16 @@ select
   end as is_busy;
 
 -- name: clock_lock
--- The offset, which nobody else changes before the transaction ends, and the newest steady time
--- that the catalog holds: when its clock was last seen, or a job last changed.
-select cast(m.value as bigint) as clock_offset,
-  coalesce(
-    (
-      select max(known.at) from (
-        select cast(s.value as bigint) as at from meta s where s.name = 'clock_seen'
-        union all
-        select h.created_at - j.clock_offset from job_history h join jobs j on j.id = h.job_id
-        where h.id = (select max(id) from job_history)
-      ) known
-    ), 0
-  ) as newest
+-- The offset, which nobody else changes before the transaction ends, and two steady times: when
+-- the clock was last seen, and when a job last changed. The record of a job that was quarantined
+-- is damaged, and maybe its times are.
+select coalesce(cast(m.value as bigint), 0) as clock_offset,
+  (select cast(s.value as bigint) from meta s where s.name = 'clock_seen') as seen,
+  (
+    select h.created_at - j.clock_offset from job_history h join jobs j on j.id = h.job_id
+    where h.id = (select max(id) from job_history)
+      and coalesce(j.error_code, '') <> 'record_damaged'
+  ) as changed
 from meta m where m.name = 'clock_offset'
 for update of m;
 

@@ -103,17 +103,39 @@ on conflict (blob_id) do nothing;
 
 -- name: list_from
 -- A page of keys from one on.
-select id, key, size, etag, storage_class, created_at, checksum_algorithm, checksum_type
+select id, key, key as stored_key, size, etag, storage_class, created_at, checksum_algorithm, checksum_type
 from objects
 where bucket_id = $1 and is_current = 1 and key >= $2 and key < $3
 order by key limit $4;
 
+-- name: list_from [sqlite]
+-- The key as the index has it, and as its row has it: one of the two may be damaged.
+select o.id, o.key, t.key as stored_key, t.size, t.etag, t.storage_class, t.created_at,
+  t.checksum_algorithm, t.checksum_type
+from objects o join objects t on t.id = o.id
+where o.bucket_id = $1 and o.is_current = 1 and o.key >= $2 and o.key < $3
+order by o.key limit $4;
+
 -- name: list_after
 -- A page of keys after one.
-select id, key, size, etag, storage_class, created_at, checksum_algorithm, checksum_type
+select id, key, key as stored_key, size, etag, storage_class, created_at, checksum_algorithm, checksum_type
 from objects
 where bucket_id = $1 and is_current = 1 and key > $2 and key < $3
 order by key limit $4;
+
+-- name: list_after [sqlite]
+-- The key as the index has it, and as its row has it: one of the two may be damaged.
+select o.id, o.key, t.key as stored_key, t.size, t.etag, t.storage_class, t.created_at,
+  t.checksum_algorithm, t.checksum_type
+from objects o join objects t on t.id = o.id
+where o.bucket_id = $1 and o.is_current = 1 and o.key > $2 and o.key < $3
+order by o.key limit $4;
+
+-- name: list_last
+-- The last keys below $2, found from the other end.
+select o.id, o.key, t.key as stored_key from objects o join objects t on t.id = o.id
+where o.bucket_id = $1 and o.is_current = 1 and o.key < $2
+order by o.key desc limit $3;
 
 -- name: list_walk
 -- With a delimiter: one index seek for each object or common prefix, from key $2 on. $4 is the
@@ -135,7 +157,7 @@ with recursive walk (n, key) as (
   )
   from walk w where w.key is not null and w.n < $7
 )
-select o.id, o.key, o.size, o.etag, o.storage_class, o.created_at, o.checksum_algorithm,
+select o.id, o.key, o.key as stored_key, o.size, o.etag, o.storage_class, o.created_at, o.checksum_algorithm,
   o.checksum_type
 from walk w join objects o on o.bucket_id = $1 and o.is_current = 1 and o.key = w.key
 order by w.n;
@@ -164,7 +186,10 @@ with recursive walk (n, key) as (
   )
   from walk w where w.key is not null and w.n < $7
 )
-select o.id, o.key, o.size, o.etag, o.storage_class, o.created_at, o.checksum_algorithm,
-  o.checksum_type
-from walk w join objects o on o.bucket_id = $1 and o.is_current = 1 and o.key = w.key
+-- A key in a wrong place of a damaged index may not be found again; it is answered nevertheless.
+select coalesce(o.id, 0) as id, w.key, t.key as stored_key, t.size, t.etag, t.storage_class,
+  t.created_at, t.checksum_algorithm, t.checksum_type
+from walk w left join objects o on o.bucket_id = $1 and o.is_current = 1 and o.key = w.key
+left join objects t on t.id = o.id
+where w.key is not null
 order by w.n;

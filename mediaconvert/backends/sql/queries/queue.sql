@@ -3,11 +3,14 @@
 
 -- name: claim_users
 -- Who waits with due jobs, at which priority, since when, with how many (counted up to $1), and
--- how many of theirs run: some index seeks for each, however many jobs wait.
+-- how many of theirs run: some index seeks for each, however many jobs wait. The jobs in the JSON
+-- array $2 are left out. A null is damage, and would end the walk
+-- (SQLite takes `is not null` for true in such a column).
 with recursive walk (priority, user_id) as (
   select * from (
     select j.priority, j.user_id from jobs j
     where j.status = 'pending' and j.is_suspect = 0
+      and j.priority > -2147483648 and j.user_id >= 0
     order by j.priority, j.user_id limit 1
   ) first
   union all
@@ -21,7 +24,8 @@ with recursive walk (priority, user_id) as (
     ),
     (
       select j.id from jobs j
-      where j.status = 'pending' and j.is_suspect = 0 and j.priority > w.priority
+      where j.status = 'pending' and j.is_suspect = 0
+        and j.priority > w.priority and j.user_id >= 0
       order by j.priority, j.user_id limit 1
     )
   )
@@ -30,13 +34,15 @@ select w.priority, w.user_id,
   (
     select min(j.available_at) from jobs j
     where j.status = 'pending' and j.is_suspect = 0
-      and j.priority = w.priority and j.user_id = w.user_id
+      and j.priority = w.priority and j.user_id = w.user_id and j.available_at >= 0
   ) as oldest,
   (
     select count(*) from (
       select 1 from jobs j
       where j.status = 'pending' and j.is_suspect = 0
-        and j.priority = w.priority and j.user_id = w.user_id and j.available_at <= steady()
+        and j.priority = w.priority and j.user_id = w.user_id
+        and j.available_at between 0 and steady()
+        and j.id not in ids_in($2)
       limit $1
     ) due
   ) as due,
@@ -44,34 +50,76 @@ select w.priority, w.user_id,
 from walk w;
 
 -- name: claim
--- Take a user's longest waiting due jobs, $7 at most, but for suspects, and for those that another
--- worker is just taking. Tokens are $5 and the job's id: one secret a claim, one token a job.
+-- Take a user's longest waiting due jobs, $7 at most, but for suspects, those in the JSON array $8,
+-- and those that another worker is just taking. Tokens are $5 and the job's id: one secret a
+-- claim, one token a job. Status and is_suspect are read again from the row itself, as expressions
+-- that no index has: an entry of a damaged index must not run a job that has ended.
 with picked as materialized (
-  select j.id from jobs j
+  select j.id from jobs j cross join jobs t
   where j.status = 'pending' and j.is_suspect = 0
-    and j.priority = $1 and j.user_id = $2 and j.available_at <= $3
+    and j.priority = $1 and j.user_id = $2 and j.available_at between 0 and $3
+    and j.id not in ids_in($8)
+    and t.id = j.id and t.status || '' = 'pending' and t.is_suspect + 0 = 0
   order by j.available_at, j.id limit $7
-  for update skip locked
+  for update of j skip locked
 )
 update jobs set status = 'processing', attempt = attempt + 1, worker_id = $4,
-  lease_token = cast($5 as text) || '-' || cast(id as text), lease_until = $6,
+  lease_token = cast($5 as text) || '-' || cast(id as text), lease_until = $6, runs_alone = 0,
   started_at = $3 + clock_offset, progress = 0, eta_seconds = null, steps = '[]', result = '{}'
-where id in (select id from picked)
+where id in (select id from picked) and status || '' = 'pending' and is_suspect + 0 = 0
 returning id, available_at;
 
 -- name: claim_suspect
--- The longest due suspect, if it has been due since $2; it does not run yet.
+-- The longest due suspect, if it has been due since $2; it does not run yet. As `claim`.
 with picked as materialized (
-  select j.id from jobs j
-  where j.status = 'pending' and j.is_suspect = 1 and j.available_at <= $2
+  select j.id from jobs j cross join jobs t
+  where j.status = 'pending' and j.is_suspect = 1 and j.available_at between 0 and $2
+    and j.id not in ids_in($6)
+    and t.id = j.id and t.status || '' = 'pending' and t.is_suspect + 0 = 1
   order by j.available_at, j.id limit 1
-  for update skip locked
+  for update of j skip locked
 )
 update jobs set status = 'processing', attempt = attempt + 1, worker_id = $3,
-  lease_token = cast($4 as text) || '-' || cast(id as text), lease_until = $5,
+  lease_token = cast($4 as text) || '-' || cast(id as text), lease_until = $5, runs_alone = 0,
   started_at = $1 + clock_offset, progress = 0, eta_seconds = null, steps = '[]', result = '{}'
-where id in (select id from picked)
+where id in (select id from picked) and status || '' = 'pending' and is_suspect + 0 = 1
 returning id;
+
+-- name: claim_one
+-- A single job by its id, suspect or not ($6), after a claim of several has met a damaged row.
+update jobs set status = 'processing', attempt = attempt + 1, worker_id = $3,
+  lease_token = cast($4 as text) || '-' || cast(id as text), lease_until = $5, runs_alone = 0,
+  started_at = $2 + clock_offset, progress = 0, eta_seconds = null, steps = '[]', result = '{}'
+where id = $1 and status || '' = 'pending' and is_suspect + 0 = $6
+returning id;
+
+-- name: claim_candidates
+-- For `claim_one`: jobs that have been due since $2.
+select id from jobs
+where status = 'pending' and is_suspect = $1 and available_at between 0 and $2
+  and id not in ids_in($3)
+order by priority desc, available_at, id limit $4;
+
+-- name: claim_phantoms
+-- Jobs that the index of the queue has as due, and whose own rows do not agree.
+select j.id from jobs j left join jobs t on t.id = j.id
+where j.status = 'pending' and j.is_suspect = 0
+  and j.priority = $1 and j.user_id = $2 and j.available_at between 0 and $3
+  and j.id not in ids_in($4)
+  and (coalesce(t.status || '', '') <> 'pending' or coalesce(t.is_suspect + 0, 9) <> 0)
+limit 100;
+
+-- name: jobs_unreadable
+-- Pending jobs that no claim finds. In SQLite a value of a wrong type is greater than any number.
+select id from jobs
+where status = 'pending' and id not in ids_in($2)
+  and (
+    coalesce(available_at, -1) not between 0 and $1
+    or coalesce(priority, 2147483648) > 2147483647
+    or coalesce(user_id, -1) not between 0 and $1
+    or coalesce(is_suspect, 9) not in (0, 1)
+  )
+order by id limit $3;
 
 -- name: job_run_alone
 update jobs set runs_alone = 1
@@ -97,11 +145,13 @@ left join objects o on o.id = j.source_id
 where j.id in ids_in($1);
 
 -- name: next_due
-select available_at as due from jobs where status = 'pending' and is_suspect = 0
+select available_at as due from jobs
+where status = 'pending' and is_suspect = 0 and available_at >= 0 and id not in ids_in($1)
 order by available_at limit 1;
 
 -- name: next_suspect_due
-select min(available_at) as due from jobs where status = 'pending' and is_suspect = 1;
+select min(available_at) as due from jobs
+where status = 'pending' and is_suspect = 1 and available_at >= 0 and id not in ids_in($1);
 
 -- name: renew
 -- All leases of a process, $1 as a JSON array of tokens, but for those whose rows somebody else
@@ -185,15 +235,17 @@ where id = $1 and lease_token = $2 and status = 'processing';
 select id from jobs where status = 'processing' and lease_until <= $1 limit 1;
 
 -- name: jobs_expired
--- Running jobs whose lease has run out, but for those that somebody else is just changing.
+-- Running jobs whose lease has run out, but for those that somebody else is just changing, and
+-- those in the JSON array $3.
 select id, source_id, worker_deaths, lone_deaths, is_suspect, runs_alone from jobs
-where status = 'processing' and lease_until <= $1
+where status = 'processing' and lease_until <= $1 and id not in ids_in($3)
 order by lease_until, id limit $2
 for update skip locked;
 
 -- name: jobs_running
+-- But for those in the JSON array $2.
 select id, source_id, worker_deaths, lone_deaths, is_suspect, runs_alone from jobs
-where status = 'processing' order by id limit $1;
+where status = 'processing' and id not in ids_in($2) order by id limit $1;
 
 -- name: job_recover
 -- Of one that is no suspect: it keeps its place in the queue.
@@ -204,11 +256,34 @@ update jobs set status = 'pending', available_at = coalesce($2, created_at - clo
 where id = $1 and status = 'processing';
 
 -- name: job_quarantine
--- Ends a job whose record cannot be read. Looks at nothing but its id and its status.
+-- Ends a job whose record cannot be read. Looks at nothing but its id and its status. Columns that
+-- are null or of a wrong type get a value of the right one: SQLite checks a row as a whole when it
+-- is written.
 update jobs set status = 'failed', error = $2, error_code = 'record_damaged', steps = '[]',
-  result = '{}', eta_seconds = null, finished_at = $3, worker_id = null, lease_token = null,
-  lease_until = null
-where id = $1 and status in ('pending', 'processing');
+  result = '{}', progress = 0, eta_seconds = null, runs_alone = 0, worker_id = null,
+  lease_token = null, lease_until = null, started_at = cast(started_at as bigint),
+  finished_at = $3 + coalesce(cast(clock_offset as bigint), 0),
+  bucket_id = coalesce(cast(bucket_id as bigint), 0),
+  bucket_name = coalesce(cast(bucket_name as text), ''),
+  source_id = coalesce(cast(source_id as bigint), 0),
+  source_key = coalesce(cast(source_key as text), ''),
+  source_size = coalesce(cast(source_size as bigint), 0),
+  source_content_type = coalesce(cast(source_content_type as text), ''),
+  pipeline_id = coalesce(cast(pipeline_id as bigint), 0),
+  priority = coalesce(cast(priority as integer), 0),
+  output_bytes = coalesce(cast(output_bytes as bigint), 0),
+  attempt = coalesce(cast(attempt as integer), 0),
+  infra_failures = coalesce(cast(infra_failures as integer), 0),
+  crashes = coalesce(cast(crashes as integer), 0),
+  available_at = coalesce(cast(available_at as bigint), 0),
+  rerun_of = cast(rerun_of as bigint),
+  created_at = coalesce(cast(created_at as bigint), 0),
+  worker_deaths = coalesce(cast(worker_deaths as integer), 0),
+  lone_deaths = coalesce(cast(lone_deaths as integer), 0),
+  is_suspect = coalesce(cast(is_suspect as integer), 0),
+  clock_offset = coalesce(cast(clock_offset as bigint), 0)
+where id = $1 and status in ('pending', 'processing')
+returning finished_at;
 
 -- name: job_give_up
 -- It ended its worker process too often.

@@ -20,9 +20,16 @@ select * from uploads where id = $1 and bucket_id = $2 and key = $3 for update;
 
 -- name: uploads_page
 -- Open uploads after a place in the order of keys and creation, below key $4.
-select * from uploads
-where bucket_id = $1 and state = 'open' and (key, id) > ($2, $3) and key < $4
-order by key, id limit $5;
+-- The key first as the index has it, then as its row has it.
+select u.key, t.key as stored_key, t.* from uploads u join uploads t on t.id = u.id
+where u.bucket_id = $1 and u.state = 'open' and (u.key, u.id) > ($2, $3) and u.key < $4
+order by u.key, u.id limit $5;
+
+-- name: uploads_last
+-- The last keys below $2, found from the other end.
+select o.id, o.key, t.key as stored_key from uploads o join uploads t on t.id = o.id
+where o.bucket_id = $1 and o.state = 'open' and o.key < $2
+order by o.key desc limit $3;
 
 -- name: upload_complete
 update uploads set state = 'completed', completed_at = $2, object_id = $3, job_id = $4
