@@ -78,17 +78,19 @@ def test_in_a_header(signer: Signer, bucket: str, upload_id: str, number: str) -
 def test_in_a_document(signer: Signer, bucket: str, upload_id: str, number: str) -> None:
     part = f"<Part><PartNumber>{number}</PartNumber><ETag>e</ETag></Part>"
     entry = f"<Object><Key>k</Key><Size>{number}</Size></Object>"
-    for target, text in (
+    for target, text, status in (
         (
             f"/{bucket}/k?uploadId={upload_id}",
             f"<CompleteMultipartUpload>{part}</CompleteMultipartUpload>",
+            400,
         ),
-        (f"/{bucket}?delete", f"<Delete>{entry}</Delete>"),
+        # An error of this entry alone.
+        (f"/{bucket}?delete", f"<Delete>{entry}</Delete>", 200),
     ):
         body = text.encode()
         md5 = b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
         answer = signer.send("POST", target, {"Content-MD5": md5}, body)
-        assert (answer.status, answer.code) == (400, "InvalidArgument")
+        assert (answer.status, answer.code) == (status, "InvalidArgument")
 
 
 @pytest.mark.parametrize("length", [str(2**63), "9" * 20, "9" * 21, "9" * 5000])
