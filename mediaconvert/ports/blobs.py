@@ -43,7 +43,7 @@ class BlobStore(Protocol):
         self, segments: Iterable[Segment]
     ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """The bytes of the segments, one after another, in pieces of at most 1 MiB, read
-        ahead by at most one piece. Of a segment with a digest every block is verified before
+        ahead by a few pieces. Of a segment with a digest every block is verified before
         its bytes are given out: one that differs raises BlobDamaged, as does a blob that is
         missing or too short. A blob that is deleted through this very object while it is
         being read goes on to be readable to its end; readers in other processes are why

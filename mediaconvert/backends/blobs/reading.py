@@ -1,4 +1,4 @@
-"""The bytes of segments, one after another, in pieces of 1 MiB, read one piece ahead.
+"""The bytes of segments, one after another, in pieces of 1 MiB, read a few pieces ahead.
 
 Made by the stores' `open`. While the consumer sends one piece, a thread reads the next from
 the store's cursor. Knows nothing of where the bytes lie.
@@ -25,7 +25,11 @@ PIECE_BYTES = BLOCK_BYTES
 COPY_TURN_BYTES = 16 << 20
 """A copy looks at cancellation, and lets others have the thread, after this many bytes."""
 
-InThread = Callable[[Callable[[], bytes]], Awaitable[bytes]]
+FEW_READERS = 16
+"""With as many at most, each may hold 5 MiB; with more, 3 MiB: with the consumer's piece and the
+buffered one."""
+
+InThread = Callable[[Callable[[], list[bytes]]], Awaitable[list[bytes]]]
 """Runs a blocking call elsewhere."""
 
 
@@ -51,6 +55,9 @@ class PieceReader:
     caller's block: they leave it as they are, not in a group.
     """
 
+    open_readers = 0
+    """Of this process, that read ahead."""
+
     def __init__(self, cursor: Cursor, in_thread: InThread) -> None:
         self._cursor = cursor
         self._in_thread = in_thread
@@ -58,16 +65,17 @@ class PieceReader:
         self._nurseries = trio.open_nursery()
         self._nursery: trio.Nursery | None = None
         self._failure: Exception | None = None
-        # Nothing is buffered: one piece waits in the task that read it, one is the consumer's.
-        self._send, self._pieces = trio.open_memory_channel[bytes](0)
+        # One piece is buffered, so that reading goes on while the consumer sends the one before it.
+        self._send, self._pieces = trio.open_memory_channel[bytes](1)
 
     async def __aenter__(self) -> AsyncIterator[bytes]:
         with ExitStack() as undo:
             undo.callback(self._cursor.close)
-            self._first = await self._in_thread(self._cursor.next_piece)
+            (self._first,) = await self._in_thread(lambda: [self._cursor.next_piece()])
             undo.pop_all()
         if not self._cursor.at_end:
             self._nursery = await self._nurseries.__aenter__()
+            PieceReader.open_readers += 1
             self._nursery.start_soon(self._read_ahead)
         return self
 
@@ -79,6 +87,7 @@ class PieceReader:
     ) -> None:
         try:
             if self._nursery is not None:
+                PieceReader.open_readers -= 1
                 self._nursery.cancel_scope.cancel()
                 await self._nurseries.__aexit__(None, None, None)
         finally:
@@ -87,10 +96,23 @@ class PieceReader:
     async def _read_ahead(self) -> None:
         async with self._send:
             try:
-                while not self._cursor.at_end:
-                    await self._send.send(await self._in_thread(self._cursor.next_piece))
+                while self._failure is None and not self._cursor.at_end:
+                    for piece in await self._in_thread(self._next_pieces):
+                        await self._send.send(piece)
             except (Unavailable, BlobDamaged) as failure:
                 self._failure = failure
+
+    def _next_pieces(self) -> list[bytes]:
+        """Two at a time saves a hand-over between threads for every second piece, which is about
+        what verifying costs. Not while many read: what is read ahead would add up."""
+        pieces = [self._cursor.next_piece()]
+        if PieceReader.open_readers <= FEW_READERS and not self._cursor.at_end:
+            try:
+                pieces.append(self._cursor.next_piece())
+            except (Unavailable, BlobDamaged) as failure:
+                # After the piece before it has been delivered.
+                self._failure = failure
+        return pieces
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
