@@ -1,4 +1,4 @@
-"""The header fields that every response has in common, whoever made it.
+"""The header fields that all responses have in common.
 
 Pure. Adds the retry hints to a 503, and keeps the fields that describe the connection to the
 server alone. Called by `exchange.py` for the application's responses and by `refusals.py` for

@@ -17,7 +17,7 @@ HARMLESS: Mapping[str, str] = {
     "x-amz-api-version": "there is one version of the API",
     "x-amz-cf-id": "CloudFront's name for the request",
     "x-amz-te": "offers an MD5 behind the body; a server that appends one says so in its answer",
-    "x-amz-request-payer": "nobody is charged for requests",
+    "x-amz-request-payer": "requests are not charged for",
     "x-amz-checksum-mode": "only adds headers to the answers of GetObject and HeadObject",
     "x-amz-checksum-algorithm": "only names the algorithm, except where an upload begins",
     "x-amz-checksum-type": "only names the type, except where an upload begins or completes",

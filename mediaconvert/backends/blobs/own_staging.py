@@ -59,7 +59,7 @@ class OwnStaging:
         try:
             return files.create_file(self._layout.staged(blob_id))
         except FileNotFoundError:
-            # A disk that was full at the start, or somebody removed the folder.
+            # A disk that was full at the start, or the folder was removed.
             self.claim()
             return files.create_file(self._layout.staged(blob_id))
 

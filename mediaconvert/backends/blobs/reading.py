@@ -56,7 +56,7 @@ class PieceReader:
     """
 
     open_readers = 0
-    """Of this process, that read ahead."""
+    """Readers in this process that read ahead now."""
 
     def __init__(self, cursor: Cursor, in_thread: InThread) -> None:
         self._cursor = cursor

@@ -28,7 +28,7 @@ class VerifyingCursor:
         self._second_look: Cursor | None = None
         self._is_closed = False
         self._surplus = b""
-        """Of the current segment: read already, beyond the block that was wanted."""
+        """Bytes of the current segment that were read beyond the wanted block."""
         self._position = 0
         """Where the next block begins, counted from the start of the current segment's blob."""
         self._begin()

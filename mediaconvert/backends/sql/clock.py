@@ -29,7 +29,7 @@ log = logging.getLogger("mediaconvert.backends.sql.clock")
 TOLERANCE_US = 2_000_000
 """What differs by less is left alone: no lease and no backoff depends on it."""
 _DRIFT = 0.001
-"""Of the time since the last look: two clocks on two machines may each be 500 ppm off, which is
+"""Share of the time since the last look: two machines' clocks may each be 500 ppm off, which is
 the most that NTP corrects without a step."""
 _WIDEST_US = 1_000_000
 """A reading that took longer does not replace a better one."""
@@ -52,7 +52,7 @@ _BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 def boot_us() -> int:
-    """Microseconds by a clock of this machine that nobody can set."""
+    """Microseconds by a clock of this machine that cannot be set."""
     return time.clock_gettime_ns(_BOOT_CLOCK) // 1000
 
 

@@ -72,7 +72,7 @@ class Connection(Protocol):
         For dates that are shown."""
 
     def steady_us(self) -> Awaitable[int]:
-        """The same instant by the catalog's steady clock (see `clock.py`), which nobody sets.
+        """The same instant by the catalog's steady clock (see `clock.py`), which cannot be set.
         For everything that is due or expires. The schema is the catalog's."""
 
 
